@@ -1,0 +1,279 @@
+// Package attest reads what a TPM says of itself: public areas, certified keys
+// and certified counters, and checks those statements in Go with nothing but
+// the public part of the attestation key. It talks to no TPM and opens
+// nothing; package trust and the independent verifier use it on bytes that
+// came by medium, which are foreign until [Identity.Check] returns nil.
+//
+// What a check proves: that one chip (or whatever holds the attestation key)
+// vouches for the key and the counter. That the attestation key itself lives
+// in a genuine TPM is proven by enrolment, not here.
+package attest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"sallyport/internal/dsse"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// maxArea is more than any structure read here can have; the public area of a
+// P-256 key has 90 bytes, an attestation about 170.
+const maxArea = 1024
+
+// parse decodes one TPM structure and refuses anything that is not exactly
+// what the TPM would write again: go-tpm by itself ignores bytes at the end
+// and reserved bits.
+func parse[T tpm2.Marshallable, P interface {
+	*T
+	tpm2.Unmarshallable
+}](what string, data []byte) (*T, error) {
+	if len(data) == 0 || len(data) > maxArea {
+		return nil, fmt.Errorf("the %s has %d bytes, want 1 to %d", what, len(data), maxArea)
+	}
+	v, err := tpm2.Unmarshal[T, P](data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the %s: %w", what, err)
+	}
+	if !bytes.Equal(tpm2.Marshal(*v), data) {
+		return nil, fmt.Errorf("the %s is not in its one encoding", what)
+	}
+	return v, nil
+}
+
+// signer returns the ECDSA P-256 key of a public area that has the attributes
+// of template, byte for byte, but for the point itself. That one comparison
+// covers every attribute, the scheme, the hash and the absence of a policy.
+func signer(what string, area []byte, template tpm2.TPMTPublic) (*ecdsa.PublicKey, error) {
+	pub, err := parse[tpm2.TPMTPublic](what, area)
+	if err != nil {
+		return nil, err
+	}
+	if pub.Type != tpm2.TPMAlgECC {
+		return nil, fmt.Errorf("the %s is not an elliptic-curve key", what)
+	}
+	point, err := pub.Unique.ECC()
+	if err != nil {
+		return nil, fmt.Errorf("the %s has no point: %w", what, err)
+	}
+	template.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: point.X, Y: point.Y})
+	if !bytes.Equal(tpm2.Marshal(template), area) {
+		return nil, fmt.Errorf("the %s does not have the attributes that Sallyport gives such a key (attributes %s)", what, attributes(pub.ObjectAttributes))
+	}
+	key, err := point256(point)
+	if err != nil {
+		return nil, fmt.Errorf("the %s: %w", what, err)
+	}
+	return key, nil
+}
+
+func point256(p *tpm2.TPMSECCPoint) (*ecdsa.PublicKey, error) {
+	if len(p.X.Buffer) != 32 || len(p.Y.Buffer) != 32 {
+		return nil, fmt.Errorf("the point has coordinates of %d and %d bytes, want 32", len(p.X.Buffer), len(p.Y.Buffer))
+	}
+	raw := append(append([]byte{4}, p.X.Buffer...), p.Y.Buffer...)
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+	if err != nil {
+		return nil, fmt.Errorf("the point is not on P-256: %w", err)
+	}
+	return key, nil
+}
+
+func attributes(a tpm2.TPMAObject) string {
+	s := ""
+	for _, x := range []struct {
+		name string
+		set  bool
+	}{
+		{"fixedTPM", a.FixedTPM}, {"fixedParent", a.FixedParent}, {"sensitiveDataOrigin", a.SensitiveDataOrigin},
+		{"userWithAuth", a.UserWithAuth}, {"noDA", a.NoDA}, {"restricted", a.Restricted},
+		{"decrypt", a.Decrypt}, {"sign", a.SignEncrypt}, {"encryptedDuplication", a.EncryptedDuplication},
+		{"adminWithPolicy", a.AdminWithPolicy}, {"stClear", a.STClear},
+	} {
+		if x.set {
+			s += " " + x.name
+		}
+	}
+	if s == "" {
+		return "none"
+	}
+	return s[1:]
+}
+
+// AKTemplate is the public area of an attestation key but for its point: a
+// restricted P-256 signing key made inside the TPM, which signs only what the
+// TPM itself produced.
+func AKTemplate() tpm2.TPMTPublic { return signingTemplate(true) }
+
+// SigningTemplate is the public area of a station's signing key but for its
+// point: an unrestricted P-256 key made inside the TPM that never leaves it.
+func SigningTemplate() tpm2.TPMTPublic { return signingTemplate(false) }
+
+func signingTemplate(restricted bool) tpm2.TPMTPublic {
+	return tpm2.TPMTPublic{
+		Type:    tpm2.TPMAlgECC,
+		NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{
+			FixedTPM:            true,
+			FixedParent:         true,
+			SensitiveDataOrigin: true,
+			UserWithAuth:        true,
+			NoDA:                true,
+			Restricted:          restricted,
+			SignEncrypt:         true,
+		},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+			Scheme: tpm2.TPMTECCScheme{
+				Scheme:  tpm2.TPMAlgECDSA,
+				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgSHA256}),
+			},
+			CurveID: tpm2.TPMECCNistP256,
+		}),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
+	}
+}
+
+// SigningKey returns the public key of a TPMT_PUBLIC that has exactly the
+// attributes of a station's signing key.
+func SigningKey(area []byte) (*ecdsa.PublicKey, error) {
+	return signer("signing key", area, SigningTemplate())
+}
+
+// CounterTemplate is the public area of a station's counter: a plain (never
+// orderly) 8-byte NV counter. written is how it reads after its first increment.
+func CounterTemplate(index uint32, written bool) tpm2.TPMSNVPublic {
+	return tpm2.TPMSNVPublic{
+		NVIndex: tpm2.TPMHandle(index),
+		NameAlg: tpm2.TPMAlgSHA256,
+		Attributes: tpm2.TPMANV{
+			AuthWrite: true,
+			AuthRead:  true,
+			NoDA:      true,
+			NT:        tpm2.TPMNTCounter,
+			Written:   written,
+		},
+		DataSize: 8,
+	}
+}
+
+// DER returns a TPM's ECDSA signature as the ASN.1 SEQUENCE of r and s that
+// openssl and crypto/ecdsa read.
+func DER(sig tpm2.TPMTSignature) ([]byte, error) {
+	if sig.SigAlg != tpm2.TPMAlgECDSA {
+		return nil, fmt.Errorf("the TPM answered with signature algorithm %#04x, want ECDSA", uint16(sig.SigAlg))
+	}
+	ecc, err := sig.Signature.ECDSA()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the TPM's signature: %w", err)
+	}
+	if ecc.Hash != tpm2.TPMAlgSHA256 {
+		return nil, fmt.Errorf("the TPM signed with hash %#04x, want SHA-256", uint16(ecc.Hash))
+	}
+	return asn1.Marshal(struct{ R, S *big.Int }{
+		new(big.Int).SetBytes(ecc.SignatureR.Buffer),
+		new(big.Int).SetBytes(ecc.SignatureS.Buffer),
+	})
+}
+
+// statement verifies the attestation key's signature over a TPMS_ATTEST and
+// returns it parsed. Only a restricted key makes the magic value meaningful.
+func statement(akPublic, data, sig []byte, kind tpm2.TPMST, qualifying [32]byte) (*tpm2.TPMSAttest, error) {
+	ak, err := signer("attestation key", akPublic, AKTemplate())
+	if err != nil {
+		return nil, err
+	}
+	if err := dsse.VerifyP256(ak, sha256.Sum256(data), sig); err != nil {
+		return nil, fmt.Errorf("cannot accept the attestation key's signature over the statement: %w", err)
+	}
+	att, err := parse[tpm2.TPMSAttest]("statement", data)
+	if err != nil {
+		return nil, err
+	}
+	if err := att.Magic.Check(); err != nil {
+		return nil, fmt.Errorf("the statement was not made by a TPM: %w", err)
+	}
+	if att.Type != kind {
+		return nil, fmt.Errorf("the statement is of type %#04x, want %#04x", uint16(att.Type), uint16(kind))
+	}
+	if subtle.ConstantTimeCompare(att.ExtraData.Buffer, qualifying[:]) != 1 {
+		return nil, errors.New("the statement was made for something else (its extra data differ)")
+	}
+	return att, nil
+}
+
+// CheckCertify verifies in Go that the attestation key akPublic certified the
+// signing key keyPublic (both TPMT_PUBLIC) with TPM2_Certify, that both have
+// exactly Sallyport's attributes (fixedTPM, fixedParent, sensitiveDataOrigin;
+// the first restricted, neither able to decrypt), and that the statement was
+// made for qualifying. statement is a TPMS_ATTEST, sig an ASN.1 ECDSA
+// signature over its SHA-256 (TPM 2.0 Library Part 3, 18.2).
+func CheckCertify(akPublic, keyPublic, certify, sig []byte, qualifying [32]byte) error {
+	if _, err := signer("signing key", keyPublic, SigningTemplate()); err != nil {
+		return err
+	}
+	att, err := statement(akPublic, certify, sig, tpm2.TPMSTAttestCertify, qualifying)
+	if err != nil {
+		return err
+	}
+	info, err := att.Attested.Certify()
+	if err != nil {
+		return fmt.Errorf("cannot read the certified name: %w", err)
+	}
+	if !bytes.Equal(info.Name.Buffer, Name(keyPublic)) {
+		return errors.New("the attestation key certified another key than the signing key")
+	}
+	return nil
+}
+
+// CheckCounter verifies that the attestation key akPublic certified, with
+// TPM2_NV_Certify, the whole content of the counter whose TPMS_NV_PUBLIC is
+// counterPublic, for qualifying, and returns the counter's value.
+func CheckCounter(akPublic, counterPublic, certify, sig []byte, qualifying [32]byte) (uint64, error) {
+	if _, err := counter(counterPublic); err != nil {
+		return 0, err
+	}
+	att, err := statement(akPublic, certify, sig, tpm2.TPMSTAttestNV, qualifying)
+	if err != nil {
+		return 0, err
+	}
+	info, err := att.Attested.NV()
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the certified counter: %w", err)
+	}
+	if !bytes.Equal(info.IndexName.Buffer, Name(counterPublic)) {
+		return 0, errors.New("the attestation key certified another counter than the enrolled one")
+	}
+	if info.Offset != 0 || len(info.NVContents.Buffer) != 8 {
+		return 0, fmt.Errorf("the certified counter has %d bytes from byte %d, want 8 from 0", len(info.NVContents.Buffer), info.Offset)
+	}
+	return new(big.Int).SetBytes(info.NVContents.Buffer).Uint64(), nil
+}
+
+// counter returns the NV index of a TPMS_NV_PUBLIC that is exactly a
+// Sallyport counter that was written.
+func counter(public []byte) (uint32, error) {
+	nv, err := parse[tpm2.TPMSNVPublic]("counter's public area", public)
+	if err != nil {
+		return 0, err
+	}
+	index := uint32(nv.NVIndex)
+	if !bytes.Equal(tpm2.Marshal(CounterTemplate(index, true)), public) {
+		return 0, fmt.Errorf("the NV index %#08x is not a plain 8-byte counter with the attributes that Sallyport gives it", index)
+	}
+	return index, nil
+}
+
+// Name returns the TPM name of a public area (key or NV index) whose name
+// algorithm is SHA-256: the algorithm's id and the digest (Part 1, 16).
+func Name(area []byte) []byte {
+	sum := sha256.Sum256(area)
+	return append([]byte{0x00, 0x0b}, sum[:]...)
+}

@@ -1,0 +1,203 @@
+package manifest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"sallyport/internal/dsse"
+	"sallyport/internal/limit"
+	"sallyport/internal/strictjson"
+	"sallyport/internal/verdict"
+)
+
+// AlgP256 is the only algorithm of keys that this version verifies.
+const AlgP256 = "ecdsa-p256-sha256"
+
+// Key is one enrolled key, as a [Policy] knows it.
+type Key struct {
+	ID        string // see dsse.KeyID
+	Alg       string // such as [AlgP256]; taken from the enrolment, never from an envelope
+	Public    *ecdsa.PublicKey
+	StationID string
+	Role      string
+}
+
+// Policy is what a station trusts. Its errors reach the operator, so they are
+// findings.
+type Policy interface {
+	// Key returns an enrolled key, or a finding signer-unknown or signer-revoked.
+	// The id is foreign but has the form of a key id.
+	Key(keyID string) (Key, error)
+	// Permit says whether these signers may send this package to this station now:
+	// role and kind, jurisdiction, election, audience, trust epoch. It is asked
+	// last; each key has verified and the first is the payload's own signer.
+	Permit(p *Payload, keys []Key) error
+}
+
+// Verified is a manifest that [Verify] accepted. Nothing else makes one: the
+// zero value is not [Verified.Valid], holds no payload and lists no file.
+type Verified struct {
+	payload  *Payload
+	digest   [32]byte
+	envelope [32]byte
+	keyIDs   []string
+}
+
+// Valid says that v comes from [Verify]. Whoever acts on a manifest that he did
+// not verify himself asks first.
+func (v *Verified) Valid() bool { return v != nil && v.payload != nil }
+
+// Payload returns the verified payload, which must not be changed, or nil when
+// v is not valid.
+func (v *Verified) Payload() *Payload {
+	if !v.Valid() {
+		return nil
+	}
+	return v.payload
+}
+
+// Digest returns SHA-256 of the payload's bytes. It is the identity of the
+// package: prev_sha256 and supersedes name it. It panics when v is not valid,
+// because zeros would be taken for an identity.
+func (v *Verified) Digest() [32]byte {
+	v.mustBeValid()
+	return v.digest
+}
+
+// EnvelopeDigest returns SHA-256 of the envelope's bytes, as evidence of what
+// was on the medium. It is no identity: one payload can be signed again. It
+// panics when v is not valid.
+func (v *Verified) EnvelopeDigest() [32]byte {
+	v.mustBeValid()
+	return v.envelope
+}
+
+// KeyIDs returns the ids of the keys that signed, the payload's own signer
+// first; none when v is not valid.
+func (v *Verified) KeyIDs() []string {
+	if !v.Valid() {
+		return nil
+	}
+	return slices.Clone(v.keyIDs)
+}
+
+func (v *Verified) mustBeValid() {
+	if !v.Valid() {
+		panic("manifest: a Verified was used that does not come from Verify")
+	}
+}
+
+// ParseEnvelope reads an envelope without looking into its payload. Errors are
+// findings: over-limit for the size, manifest-malformed for all else.
+func ParseEnvelope(data []byte) (*Envelope, error) {
+	e, err := dsse.Parse(data, PayloadType, MaxEnvelope)
+	var over *limit.Exceeded
+	if errors.As(err, &over) {
+		return nil, overEnvelope(over.Asked)
+	}
+	var bad *dsse.Error
+	if errors.As(err, &bad) {
+		return nil, malformed("manifest.dsse.json", "%s: %s", bad.Where, bad.Problem)
+	}
+	return e, err
+}
+
+// Verify is the only way to a [Verified]. The envelope lay in a folder of this
+// name on the medium. The order is that of FORMAT.md; above all, the payload is
+// decoded only after every signature verified with an enrolled key. Errors are
+// findings, wrapped or not, unless the policy itself is broken.
+func Verify(envelope []byte, folder string, pol Policy) (*Verified, error) {
+	e, err := ParseEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := verifySignatures(e, pol)
+	if err != nil {
+		return nil, err
+	}
+	p, err := parsePayload(e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if p.PackageID != folder {
+		return nil, malformed("package_id", "is %s, but the package lies in the folder %q", p.PackageID, folder)
+	}
+	if keys, err = ownSignerFirst(p, keys); err != nil {
+		return nil, err
+	}
+	if err := pol.Permit(p, keys); err != nil {
+		return nil, err
+	}
+	v := &Verified{payload: p, digest: sha256.Sum256(e.Payload), envelope: sha256.Sum256(envelope)}
+	for _, k := range keys {
+		v.keyIDs = append(v.keyIDs, k.ID)
+	}
+	return v, nil
+}
+
+// verifySignatures demands that every signature belongs to an enrolled key and
+// verifies. One that cannot be checked would be carried along as if it said
+// something, so it refuses the envelope. All keys are asked for first: no
+// arithmetic is done for a sender who is not enrolled.
+func verifySignatures(e *Envelope, pol Policy) ([]Key, error) {
+	keys := make([]Key, len(e.Signatures))
+	for i, s := range e.Signatures {
+		k, err := pol.Key(s.KeyID)
+		if err != nil {
+			return nil, err
+		}
+		if k.Alg != AlgP256 {
+			return nil, verdict.New(verdict.SignerNotPermitted, "key "+s.KeyID, "is enrolled for %q; this version of Sallyport verifies only %s", k.Alg, AlgP256)
+		}
+		if id, err := dsse.KeyID(k.Public); err != nil {
+			return nil, fmt.Errorf("cannot use the enrolled key %s: %w", s.KeyID, err)
+		} else if id != s.KeyID || k.ID != s.KeyID {
+			return nil, fmt.Errorf("cannot use the enrolled key %s: the trust policy gave another key", s.KeyID)
+		}
+		keys[i] = k
+	}
+	digest := e.Digest()
+	for i, s := range e.Signatures {
+		if err := dsse.VerifyP256(keys[i].Public, digest, s.Sig); err != nil {
+			return nil, verdict.New(verdict.SignatureInvalid, fmt.Sprintf("signature %d of %d", i+1, len(keys)), "%s, key %s: %v", keys[i].StationID, s.KeyID, err)
+		}
+	}
+	return keys, nil
+}
+
+// parsePayload decodes and checks the bytes that enrolled keys signed. They are
+// still not trusted to be small: objects are counted before any are made.
+func parsePayload(data []byte) (*Payload, error) {
+	if err := checkCount(bytes.Count(data, []byte(`{"path":`))); err != nil {
+		return nil, err
+	}
+	const others = 8 // objects of a payload that are not files
+	if n := bytes.Count(data, []byte{'{'}); n > MaxFiles+others {
+		return nil, malformed("payload", "holds %d objects, which no manifest does", n)
+	}
+	p := &Payload{}
+	if err := strictjson.DecodeCanonical(data, p, MaxEnvelope); err != nil {
+		return nil, malformed("payload", "%v", err)
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// ownSignerFirst binds the station that the payload names to a key that signed.
+func ownSignerFirst(p *Payload, keys []Key) ([]Key, error) {
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == p.Signer.KeyID })
+	if i < 0 {
+		return nil, verdict.New(verdict.SignerNotPermitted, "signer.key_id", "names the key %s, which did not sign", p.Signer.KeyID)
+	}
+	if k := keys[i]; k.StationID != p.Signer.StationID || k.Role != p.Signer.Role {
+		return nil, verdict.New(verdict.SignerNotPermitted, "signer", "says station %s in the role %s; the key is enrolled for station %s in the role %s", p.Signer.StationID, p.Signer.Role, k.StationID, k.Role)
+	}
+	keys[0], keys[i] = keys[i], keys[0]
+	return keys, nil
+}

@@ -1,0 +1,46 @@
+# Sallyport. 'make help' lists the targets. Everything is built without cgo.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CGO_ENABLED := 0
+
+GO       ?= go
+FUZZTIME ?= 30s
+PROGRAMS := sallyportd sallyport-reader sallyport sallyport-verify
+
+.PHONY: help deps build demo test race fuzz bench lint clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages that demo and tests use (root or sudo)
+	@testdata/scripts/deps
+
+build: ## build the static programs into bin/
+	@mkdir -p bin
+	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+demo: deps build ## run the main job on real media images with a software TPM
+	@$(GO) run ./internal/demo -bin bin
+
+test: deps build lint ## run all tests (a missing tool is fatal here)
+	SALLYPORT_RING=host SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -timeout 15m ./...
+
+race: deps build ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -race -timeout 30m ./internal/control ./internal/intake ./internal/station ./internal/tpm ./internal/vault ./internal/reader ./internal/audit ./internal/translog
+
+fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
+	@FUZZTIME=$(FUZZTIME) testdata/scripts/fuzz
+
+bench: deps build ## print speed and memory as ratios against other tools
+	@$(GO) run ./internal/bench -bin bin
+
+lint: ## gofmt, go vet, staticcheck
+	@out=$$(gofmt -l cmd internal); if [ -n "$$out" ]; then echo "not gofmt'd:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+clean: ## remove what was built
+	rm -rf bin

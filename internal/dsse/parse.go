@@ -103,8 +103,10 @@ func (c *cursor) base64(where string) ([]byte, error) {
 		return nil, errNotCanonical
 	}
 	// The decoder skips line ends by itself, and only Strict refuses stray bits.
-	if i := bytes.IndexAny(t, "\r\n"); i >= 0 {
-		return nil, &Error{where, fmt.Sprintf("a line end at byte %d, inside base64", start+i)}
+	for _, end := range []byte("\r\n") {
+		if i := bytes.IndexByte(t, end); i >= 0 {
+			return nil, &Error{where, fmt.Sprintf("a line end at byte %d, inside base64", start+i)}
+		}
 	}
 	out := make([]byte, base64.StdEncoding.DecodedLen(len(t)))
 	n, err := base64.StdEncoding.Strict().Decode(out, t)

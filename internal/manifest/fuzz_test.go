@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sallyport/internal/manifest"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/verdict"
@@ -81,10 +83,19 @@ func FuzzPayload(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
+		var general manifest.Payload
+		generalErr := strictjson.DecodeCanonical(in, &general, 1<<20)
 		v, err := manifest.Verify(enclose(t, in, keyPrecinct), packageID, newPolicy(t))
 		if err != nil {
 			isFinding(t, err)
+			// The text of a value that both read is refused for its value alone.
+			if generalErr == nil && strings.Contains(err.Error(), "invalid JSON") {
+				t.Fatalf("%q is canonical but was refused: %v", in, err)
+			}
 			return
+		}
+		if d := cmp.Diff(&general, v.Payload()); generalErr != nil || d != "" {
+			t.Fatalf("the general decoder reads something else (%v):\n%s", generalErr, d)
 		}
 		p := v.Payload()
 		if out, err := strictjson.Encode(p); err != nil || !bytes.Equal(in, out) {

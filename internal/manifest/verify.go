@@ -10,7 +10,6 @@ import (
 
 	"sallyport/internal/dsse"
 	"sallyport/internal/limit"
-	"sallyport/internal/strictjson"
 	"sallyport/internal/verdict"
 )
 
@@ -172,16 +171,17 @@ func verifySignatures(e *Envelope, pol Policy) ([]Key, error) {
 // parsePayload decodes and checks the bytes that enrolled keys signed. They are
 // still not trusted to be small: objects are counted before any are made.
 func parsePayload(data []byte) (*Payload, error) {
-	if err := checkCount(bytes.Count(data, []byte(`{"path":`))); err != nil {
+	files := bytes.Count(data, []byte(`{"path":`))
+	if err := checkCount(files); err != nil {
 		return nil, err
 	}
 	const others = 8 // objects of a payload that are not files
 	if n := bytes.Count(data, []byte{'{'}); n > MaxFiles+others {
 		return nil, malformed("payload", "holds %d objects, which no manifest does", n)
 	}
-	p := &Payload{}
-	if err := strictjson.DecodeCanonical(data, p, MaxEnvelope); err != nil {
-		return nil, malformed("payload", "%v", err)
+	p, err := decode(data, files)
+	if err != nil {
+		return nil, err
 	}
 	if err := p.check(); err != nil {
 		return nil, err

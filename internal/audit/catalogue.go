@@ -1,0 +1,173 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+)
+
+// EventID names one kind of event of the catalogue.
+type EventID string
+
+// The events. The catalogue below says what each one means and may carry.
+const (
+	LogOpened    EventID = "log.opened"
+	LogRecovered EventID = "log.recovered"
+
+	StationInit    EventID = "station.init"
+	StationStart   EventID = "station.start"
+	StationStop    EventID = "station.stop"
+	ConfigLoaded   EventID = "config.loaded"
+	TPMReady       EventID = "tpm.ready"
+	TrustInstalled EventID = "trust.installed"
+	TrustRefused   EventID = "trust.refused"
+	ControlDenied  EventID = "control.denied"
+	ErrorFatal     EventID = "error.fatal"
+
+	MediumInserted EventID = "medium.inserted"
+	MediumRead     EventID = "medium.read"
+	MediumVerdict  EventID = "medium.verdict"
+
+	PackageVerify    EventID = "package.verify"
+	PackageStage     EventID = "package.stage"
+	PackageAdmit     EventID = "package.admit"
+	PackageHold      EventID = "package.hold"
+	PackageRecovered EventID = "package.recovered"
+	PackageSeal      EventID = "package.seal"
+	EMSImport        EventID = "ems.import"
+)
+
+// Severity is the weight of an event; NIST SP 1500-101 leaves the words open.
+type Severity string
+
+// The severities, lightest first.
+const (
+	Info     Severity = "info"
+	Notice   Severity = "notice"
+	Warning  Severity = "warning"
+	Critical Severity = "critical"
+)
+
+// Outcome is how something ended.
+type Outcome string
+
+// The outcomes. There is no other; an event that only states a fact has none.
+const (
+	Success     Outcome = "success"
+	Failure     Outcome = "failure"
+	Accepted    Outcome = "accepted"    // a verdict
+	Held        Outcome = "held"        // a verdict
+	Refused     Outcome = "refused"     // a verdict, or a request that was not granted
+	Interrupted Outcome = "interrupted" // the station stopped before the action ended
+)
+
+// Outcomes lists all of them.
+func Outcomes() []Outcome {
+	return []Outcome{Success, Failure, Accepted, Held, Refused, Interrupted}
+}
+
+// Valid says whether o is in the closed list.
+func (o Outcome) Valid() bool { return slices.Contains(Outcomes(), o) }
+
+// Disposition is the word of NIST SP 1500-101, EventDispositionType, for o.
+func (o Outcome) Disposition() string {
+	switch o {
+	case Success, Accepted:
+		return "success"
+	case Failure, Interrupted:
+		return "failure"
+	case Held, Refused:
+		return "other"
+	}
+	return "na"
+}
+
+// Definition is one line of the catalogue.
+type Definition struct {
+	ID       EventID
+	Severity Severity
+	// Action events come in pairs, an intent before the action and an outcome
+	// after it; the others are single facts.
+	Action  bool
+	Meaning string
+	// Fields are the names that its entries may carry besides the common ones.
+	Fields []string
+}
+
+// CommonFields may stand in every entry: why, where and what exactly.
+func CommonFields() []string { return []string{"detail", "reason", "where"} }
+
+// catalogue is the closed list of events: one that is not here does not exist.
+var catalogue = map[EventID]Definition{
+	LogOpened:    {Severity: Info, Meaning: "The audit log was opened for writing. Carries what a later start must know, so that it need not read further back: the intents without outcome and the latest trusted time.", Fields: []string{"entries", "sealed", "open_intents", "wall_floor", "hashes_rebuilt"}},
+	LogRecovered: {Severity: Warning, Meaning: "An interrupted write was found at the end of the log and cut off; the bytes are kept in the named file.", Fields: []string{"file", "offset", "bytes", "entry", "intact", "kept"}},
+
+	StationInit:    {Severity: Notice, Meaning: "The station was set up and got its keys.", Fields: []string{"station_id", "name", "role", "jurisdiction", "key_id", "counter", "origin", "software_tpm", "version"}},
+	StationStart:   {Severity: Info, Meaning: "The station's daemon started.", Fields: []string{"station_id", "role", "jurisdiction", "key_id", "version", "production", "trust_version", "pid"}},
+	StationStop:    {Severity: Info, Meaning: "The station's daemon stopped in order.", Fields: []string{"uptime_s"}},
+	ConfigLoaded:   {Severity: Info, Meaning: "The configuration was read and found valid.", Fields: []string{"path", "sha256", "production"}},
+	TPMReady:       {Severity: Info, Meaning: "The TPM answered and holds the keys and the counter of this station.", Fields: []string{"manufacturer", "vendor", "firmware", "software", "key_id", "counter", "counter_value", "clock", "resets", "restarts", "safe"}},
+	TrustInstalled: {Severity: Notice, Meaning: "A trust bundle was verified and installed.", Fields: []string{"version", "previous", "sha256", "stations", "signers", "path"}},
+	TrustRefused:   {Severity: Warning, Meaning: "A trust bundle was not installed.", Fields: []string{"version", "previous", "sha256", "path"}},
+	ControlDenied:  {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"operation", "uid", "gid", "pid"}},
+	ErrorFatal:     {Severity: Critical, Meaning: "The daemon stops because of an error that threatens the log or the store.", Fields: []string{"error"}},
+
+	MediumInserted: {Severity: Info, Meaning: "A medium came in.", Fields: []string{"source", "path", "size", "device", "port", "vendor", "product", "serial", "diskseq"}},
+	MediumRead:     {Severity: Info, Action: true, Meaning: "A medium is read in the confined reader.", Fields: []string{"size", "table", "volumes", "filesystems", "entries", "files", "bytes", "packages", "landlock", "seccomp", "namespaces", "problems", "duration_ms"}},
+	MediumVerdict:  {Severity: Notice, Meaning: "The verdict over a medium: accepted, held or refused.", Fields: []string{"reasons", "packages", "accepted", "held", "duplicates", "bytes", "duration_ms"}},
+
+	PackageVerify:    {Severity: Notice, Meaning: "The manifest of a package was checked against the trust bundle: success or failure.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "role", "trust_version", "envelope_sha256"}},
+	PackageStage:     {Severity: Info, Action: true, Meaning: "The files of a package are copied into the store and hashed.", Fields: []string{"item", "kind", "files", "bytes", "problems", "duration_ms"}},
+	PackageAdmit:     {Severity: Notice, Action: true, Meaning: "A staged package is admitted.", Fields: []string{"item", "kind", "files", "bytes", "receipt"}},
+	PackageHold:      {Severity: Warning, Action: true, Meaning: "A package, or what was read of it, goes into quarantine.", Fields: []string{"item", "kind", "files", "bytes", "reasons"}},
+	PackageRecovered: {Severity: Warning, Meaning: "A package that a stop of the station left half-way was found at start.", Fields: []string{"item", "state", "complete", "action", "bytes"}},
+	PackageSeal:      {Severity: Notice, Action: true, Meaning: "This station seals a package.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "path", "manifest_sha256"}},
+	EMSImport:        {Severity: Notice, Action: true, Meaning: "An admitted package is imported into the EMS core.", Fields: []string{"kind", "election_id", "contests", "ballots", "state_digest", "duplicate", "duration_ms"}},
+}
+
+// Catalogue returns every definition, sorted by id.
+func Catalogue() []Definition {
+	var all []Definition
+	for id := range catalogue {
+		d, _ := Define(id)
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b Definition) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// Define returns the definition of an event; ok is false when there is none.
+func Define(id EventID) (Definition, bool) {
+	d, ok := catalogue[id]
+	d.ID = id
+	d.Fields = append(slices.Clone(d.Fields), CommonFields()...)
+	slices.Sort(d.Fields)
+	return d, ok
+}
+
+// allows says whether the event may be written in this form.
+func (id EventID) allows(phase Phase, outcome Outcome, fields map[string]string) error {
+	d, ok := Define(id)
+	if !ok {
+		return fmt.Errorf("the event %q is not in the catalogue", id)
+	}
+	if d.Action == (phase == PhaseEvent) {
+		return fmt.Errorf("the event %s cannot have the phase %q", id, phase)
+	}
+	switch {
+	case phase == PhaseIntent && outcome != "":
+		return fmt.Errorf("the intent of %s has an outcome already", id)
+	case phase == PhaseOutcome && !outcome.Valid(), outcome != "" && !outcome.Valid():
+		return fmt.Errorf("%q is no outcome for %s", outcome, id)
+	}
+	for name := range fields {
+		if _, ok := slices.BinarySearch(d.Fields, name); !ok {
+			return fmt.Errorf("the event %s has no field %q", id, name)
+		}
+	}
+	return nil
+}

@@ -1,6 +1,20 @@
 package reader
 
-import "sallyport/internal/verdict"
+import (
+	"errors"
+	"strings"
+
+	"sallyport/internal/limit"
+	"sallyport/internal/reader/wire"
+	"sallyport/internal/verdict"
+)
+
+// Ceilings of a listing that no limit of the configuration names. Package
+// volume stays far below them.
+const (
+	maxVolumes  = 1024
+	maxProblems = 4096 // of the medium and its volumes together
+)
 
 // Listing is everything on a medium, as the reader found it. It is foreign:
 // checked against the limits and for form, never trusted for its content.
@@ -15,7 +29,7 @@ type Listing struct {
 // VolumeInfo is one volume of a medium.
 type VolumeInfo struct {
 	Index        int
-	Offset, Size int64  // bytes on the device
+	Offset, Size int64  // bytes, as the partition table claims
 	FS           string // "fat12", "fat16", "fat32", "exfat", or "" when it could not be read
 	Label, ID    string // as recorded
 	Problems     []verdict.Finding
@@ -25,9 +39,190 @@ type VolumeInfo struct {
 type Entry struct {
 	ID       uint32
 	Volume   int    // place in Listing.Volumes
-	Path     string // '/'-separated, valid UTF-8, no leading slash; may hold control characters
+	Path     string // '/'-separated, valid UTF-8, relative, no empty, "." or ".." segment
 	Dir      bool
 	Size     int64            // bytes, as recorded
 	Modified string           // RFC 3339 without zone, as recorded, or ""
 	Problem  *verdict.Finding // why it cannot be read whole, or nil
+}
+
+// List returns everything on the medium. It can be called once, before Read.
+// The error is the finding about a medium of which nothing can be said, or
+// about the reader. The listing is the caller's.
+func (s *Session) List() (*Listing, error) { return s.talk.list() }
+
+func (t *talk) list() (*Listing, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	if t.listed {
+		return nil, errors.New("cannot list the medium: it was listed before")
+	}
+	t.listed = true
+	if err := t.send(wire.TypeList, wire.AppendList(nil, wire.Request{Size: t.size, Limits: t.limits})); err != nil {
+		return nil, t.stop(err)
+	}
+	b := listingBuilder{talk: t, entries: limit.NewBudget("entries of a medium", t.limits.Entries)}
+	for !b.done {
+		typ, payload, err := t.message()
+		if err == nil {
+			err = b.add(typ, payload)
+		}
+		if err != nil {
+			return nil, t.stop(err)
+		}
+	}
+	t.sizes = make([]int64, len(b.list.Entries))
+	t.states = make([]state, len(b.list.Entries))
+	for i := range b.list.Entries {
+		e := &b.list.Entries[i]
+		t.sizes[i] = e.Size
+		if e.Dir {
+			t.states[i] = folder
+		}
+	}
+	return b.list, nil
+}
+
+// listingBuilder puts a listing together from the child's frames.
+type listingBuilder struct {
+	*talk
+	list     *Listing // nil before the medium frame
+	entries  *limit.Budget
+	progress int64
+	problems int
+	done     bool
+}
+
+func (b *listingBuilder) add(typ wire.Type, payload []byte) error {
+	if b.list == nil && typ != wire.TypeProgress && typ != wire.TypeRefuse && typ != wire.TypeMedium {
+		return lie("a listing that begins with %s", typ)
+	}
+	switch typ {
+	case wire.TypeProgress:
+		n, err := wire.ParseNumber(payload)
+		if err != nil {
+			return err
+		}
+		// Progress that could go on for ever would hide a hanging child.
+		if n <= b.progress || n > b.limits.MetaBytes {
+			return lie("it claims %d bytes of progress after %d, of at most %d", n, b.progress, b.limits.MetaBytes)
+		}
+		b.progress = n
+		return nil
+	case wire.TypeRefuse:
+		if b.list != nil {
+			return lie("a refusal inside a listing")
+		}
+		return b.refusal(payload)
+	case wire.TypeMedium:
+		return b.medium(payload)
+	case wire.TypeVolume:
+		return b.volume(payload)
+	case wire.TypeProblem:
+		return b.problem(payload)
+	case wire.TypeEntries:
+		return wire.ParseEntries(payload, b.entry)
+	case wire.TypeListed:
+		b.done = true
+		return wire.ParseEmpty(payload)
+	}
+	return lie("%s inside a listing", typ)
+}
+
+func (b *listingBuilder) medium(payload []byte) error {
+	m, err := wire.ParseMedium(payload)
+	if err != nil {
+		return err
+	}
+	if b.list != nil {
+		return lie("two media in a listing")
+	}
+	if m.Size != b.size {
+		return lie("it claims a medium of %d bytes, it was given one of %d", m.Size, b.size)
+	}
+	if m.Table != "none" && m.Table != "mbr" && m.Table != "gpt" {
+		return lie("a partition table %q", m.Table)
+	}
+	b.list = &Listing{Size: m.Size, Table: m.Table}
+	return nil
+}
+
+func (b *listingBuilder) volume(payload []byte) error {
+	v, err := wire.ParseVolume(payload)
+	if err != nil {
+		return err
+	}
+	if len(b.list.Volumes) >= maxVolumes {
+		return lie("more than %d volumes", maxVolumes)
+	}
+	switch v.FS {
+	case "", "fat12", "fat16", "fat32", "exfat":
+	default:
+		return lie("a file system %q", v.FS)
+	}
+	b.list.Volumes = append(b.list.Volumes, VolumeInfo{
+		Index: int(v.Index), Offset: v.Offset, Size: v.Size, FS: v.FS, Label: v.Label, ID: v.ID,
+	})
+	return nil
+}
+
+func (b *listingBuilder) problem(payload []byte) error {
+	f, err := b.finding(payload)
+	if err != nil {
+		return err
+	}
+	if b.problems++; b.problems > maxProblems {
+		return lie("more than %d problems", maxProblems)
+	}
+	if n := len(b.list.Volumes); n > 0 {
+		b.list.Volumes[n-1].Problems = append(b.list.Volumes[n-1].Problems, *f)
+	} else {
+		b.list.Problems = append(b.list.Problems, *f)
+	}
+	return nil
+}
+
+func (b *listingBuilder) entry(e wire.Entry) error {
+	if len(b.list.Volumes) == 0 {
+		return lie("entries before the first volume")
+	}
+	if err := b.entries.Take(1); err != nil {
+		return lie("%s", err.Error())
+	}
+	if err := checkPath(e.Path, b.limits); err != nil {
+		return err
+	}
+	if e.Dir && e.Size != 0 || e.Size > b.limits.FileBytes && e.Problem == nil {
+		return lie("the entry %s claims %d bytes", verdict.Escape(e.Path), e.Size)
+	}
+	for i := range len(e.Modified) {
+		if c := e.Modified[i]; c <= ' ' || c > '~' || i >= 32 {
+			return lie("a time that is none: %q", e.Modified)
+		}
+	}
+	if e.Problem != nil {
+		if err := mayReport(e.Problem); err != nil {
+			return err
+		}
+	}
+	b.list.Entries = append(b.list.Entries, Entry{
+		ID: uint32(len(b.list.Entries)), Volume: len(b.list.Volumes) - 1,
+		Path: e.Path, Dir: e.Dir, Size: e.Size, Modified: e.Modified, Problem: e.Problem,
+	})
+	return nil
+}
+
+// checkPath checks the form and the sizes of a path from the child.
+func checkPath(path string, l limit.Limits) error {
+	bad := len(path) > l.PathBytes
+	depth := -1
+	for seg := range strings.SplitSeq(path, "/") {
+		depth++
+		bad = bad || seg == "" || seg == "." || seg == ".." || len(seg) > l.NameBytes || strings.IndexByte(seg, 0) >= 0
+	}
+	if bad || depth > l.Depth {
+		return lie("it lists the path %s", verdict.Escape(path))
+	}
+	return nil
 }

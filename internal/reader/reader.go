@@ -1,50 +1,136 @@
-// Package reader runs the confined child that reads one medium, and is its
-// wary parent side.
+// Package reader runs the confined child that reads one medium, one child per
+// medium, and is its wary parent side: it gives out the listing and the
+// content of files, and nothing else of the child's. The child is taken to be
+// hostile from its first byte after the lockdown: every length, number, text
+// and reason is checked, against the limits and against what it said before.
+// What it says about the medium is never more than a claim; whoever uses the
+// content hashes it. A child that hangs, dies or lies costs its medium: the
+// session ends in a finding, and [Session.Close] leaves nothing behind.
+//
+// The protocol is described in FORMAT.md.
 package reader
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"io"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/reader/wire"
 	"sallyport/internal/sandbox"
+	"sallyport/internal/verdict"
 )
 
 // Config says how the confined child is run.
 type Config struct {
-	Binary string // path of sallyport-reader
+	// Binary is the path of sallyport-reader. As root, the child runs as
+	// nobody where that user can reach the file.
+	Binary string
+	// Limits that hold for the medium. Stall is the longest wait for the next
+	// byte from the child, Total the longest life of a session.
 	Limits limit.Limits
 	Log    zerolog.Logger
 }
 
-// Session is one confined child reading one medium.
-type Session struct{ proof sandbox.Proof }
-
-// Stream gives the content of the files that were asked for, one after another.
-type Stream struct{}
-
-// Start runs the child and returns when its lockdown is proven.
-func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
-	return nil, errors.ErrUnsupported
+// Session is one confined child that reads one medium. List, Read and the
+// stream are for one goroutine; Close may be called from any.
+type Session struct {
+	talk   talk
+	child  *process
+	proof  sandbox.Proof
+	cancel func() bool // detaches from the context
 }
 
-// Proof returns what holds in the child.
+// Start runs a child over dev, which must be open for reading only and be a
+// block device or a regular file, and returns when the child's lockdown is
+// proven: by its own account and by what the kernel shows of it. Anything less
+// is a sandbox-unavailable finding. The session ends, at the latest, with ctx.
+// dev stays the caller's.
+func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
+	size, err := deviceSize(dev)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Limits.PathBytes > wire.MaxText {
+		return nil, fmt.Errorf("cannot read media with paths of %d bytes: the limit must be at most %d", cfg.Limits.PathBytes, wire.MaxText)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot start the reader: %w", err)
+	}
+	child, namespaces, err := spawn(cfg.Binary, dev, cfg.Log)
+	if err != nil {
+		return nil, verdict.New(verdict.SandboxUnavailable, "start of the reader", "%s", err.Error())
+	}
+	line := &deadlined{conn: child.conn, stall: cfg.Limits.Stall, end: time.Now().Add(cfg.Limits.Total), child: child, ctx: ctx}
+	s := &Session{
+		talk:   newTalk(line, cfg.Limits, size),
+		child:  child,
+		cancel: context.AfterFunc(ctx, child.kill),
+	}
+	if err := s.checkLockdown(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.proof.Namespaces = namespaces
+	cfg.Log.Debug().Int("pid", child.pid()).Int("landlock", s.proof.Landlock).
+		Strs("namespaces", namespaces).Msg("reader confined")
+	return s, nil
+}
+
+// checkLockdown waits for the hello and compares it with the kernel's view.
+func (s *Session) checkLockdown() error {
+	proof, err := s.talk.hello()
+	if err != nil {
+		return err
+	}
+	if err := proof.Complete(); err != nil {
+		return verdict.New(verdict.SandboxUnavailable, "lockdown of the reader", "%s", err.Error())
+	}
+	if err := sandbox.Check(s.child.pid()); err != nil {
+		return verdict.New(verdict.SandboxUnavailable, "lockdown of the reader", "%s", err.Error())
+	}
+	s.proof = proof
+	return nil
+}
+
+// Proof returns which measures hold in the child.
 func (s *Session) Proof() sandbox.Proof { return s.proof }
 
-// List returns everything on the medium. Call it once, before Read.
-func (s *Session) List() (*Listing, error) { return nil, errors.ErrUnsupported }
+// Close ends the child, waits until it is gone, and frees everything. A
+// stream that is being read ends with an error. Closing again does nothing.
+func (s *Session) Close() error {
+	s.cancel()
+	s.child.end()
+	return nil
+}
 
-// Read asks for files, each at most once in a session.
-func (s *Session) Read(ids []uint32) (*Stream, error) { return nil, errors.ErrUnsupported }
-
-// Close kills and reaps the child.
-func (s *Session) Close() error { return nil }
-
-// Next goes on to the next file; io.EOF at the end.
-func (st *Stream) Next() (id uint32, size int64, err error) { return 0, 0, errors.ErrUnsupported }
-
-// Read reads the content of the current file into p.
-func (st *Stream) Read(p []byte) (int, error) { return 0, errors.ErrUnsupported }
+// deviceSize checks that dev is what a child may be given, and returns its
+// size in bytes.
+func deviceSize(dev *os.File) (int64, error) {
+	flags, err := unix.FcntlInt(dev.Fd(), unix.F_GETFL, 0)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read %s: %w", dev.Name(), err)
+	}
+	if flags&unix.O_ACCMODE != unix.O_RDONLY {
+		return 0, fmt.Errorf("cannot read %s: it is open for writing, and the reader must not be able to write", dev.Name())
+	}
+	st, err := dev.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("cannot read %s: %w", dev.Name(), err)
+	}
+	block := st.Mode()&os.ModeDevice != 0 && st.Mode()&os.ModeCharDevice == 0
+	if !block && !st.Mode().IsRegular() {
+		return 0, fmt.Errorf("cannot read %s: it is neither a block device nor a regular file", dev.Name())
+	}
+	// Seeking to the end gives the size of either kind.
+	size, err := dev.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, verdict.New(verdict.Unreadable, dev.Name(), "its size cannot be had: %s", err.Error())
+	}
+	return size, nil
+}

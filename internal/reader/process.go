@@ -1,0 +1,214 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/sandbox"
+	"sallyport/internal/verdict"
+)
+
+// process is the running child with the parent's end of its socket.
+type process struct {
+	proc    *os.Process
+	conn    *os.File
+	log     zerolog.Logger
+	ending  sync.Once
+	closed  atomic.Bool   // by the parent's own will
+	exited  chan struct{} // closed when the child is reaped and its output read
+	state   *os.ProcessState
+	waitErr error
+}
+
+// environment keeps the child's runtime within its memory and away from files:
+// with these settings it reads no control-group files and names no mappings.
+func environment() []string {
+	return []string{
+		"GOMEMLIMIT=48MiB",
+		"GOMAXPROCS=2",
+		"GODEBUG=containermaxprocs=0,updatemaxprocs=0,decoratemappings=0",
+	}
+}
+
+// spawn starts the child in the most confined way that the kernel allows here
+// and returns the namespaces it stands in.
+func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	outRead, outWrite, err := os.Pipe()
+	if err != nil {
+		ours.Close()
+		return nil, nil, err
+	}
+	defer outWrite.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		ours.Close()
+		outRead.Close()
+		return nil, nil, err
+	}
+	defer null.Close()
+
+	p := &process{conn: ours, log: log, exited: make(chan struct{})}
+	var namespaces []string
+	for _, a := range sandbox.Attempts() {
+		namespaces = a.Namespaces
+		p.proc, err = os.StartProcess(binary, []string{"sallyport-reader"}, &os.ProcAttr{
+			Dir:   "/",
+			Env:   environment(),
+			Files: []*os.File{null, null, outWrite, theirs, dev},
+			Sys:   a.Attr,
+		})
+		if err == nil || !sandbox.Refused(err) {
+			break
+		}
+		log.Debug().Strs("namespaces", namespaces).Err(err).Msg("reader cannot be started this way")
+	}
+	if err != nil {
+		ours.Close()
+		outRead.Close()
+		return nil, nil, err
+	}
+	go p.reap(outRead)
+	return p, namespaces, nil
+}
+
+// socketPair makes the connection: our end with deadlines, theirs blocking.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	theirs = os.NewFile(uintptr(fds[1]), "reader's socket")
+	if err = unix.SetNonblock(fds[0], true); err == nil {
+		// As much as an unprivileged process may have under the default
+		// net.core.wmem_max; the kernel takes less without an error.
+		err = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
+	}
+	ours = os.NewFile(uintptr(fds[0]), "socket of the reader")
+	if err != nil {
+		ours.Close()
+		theirs.Close()
+		return nil, nil, fmt.Errorf("cannot set up a socket: %w", err)
+	}
+	return ours, theirs, nil
+}
+
+func (p *process) pid() int { return p.proc.Pid }
+
+// kill is SIGKILL: nothing in the child is worth a goodbye.
+func (p *process) kill() { _ = p.proc.Kill() } // the only error is that it is gone
+
+// reap reads what the child writes on standard error, of which the first
+// kilobytes go to the log (a crash of the runtime speaks there), and waits for
+// its end.
+func (p *process) reap(stderr *os.File) {
+	const most = 8 << 10
+	head := make([]byte, most)
+	n, _ := io.ReadFull(stderr, head)
+	_, _ = io.Copy(io.Discard, stderr)
+	stderr.Close()
+	p.state, p.waitErr = p.proc.Wait()
+	if n > 0 {
+		p.log.Warn().Str("stderr", verdict.Escape(string(head[:n]))).Msg("reader wrote on standard error")
+	}
+	close(p.exited)
+}
+
+// end kills the child, waits until it is reaped, and closes the socket.
+func (p *process) end() {
+	p.ending.Do(func() {
+		p.closed.Store(true)
+		p.kill()
+		<-p.exited
+		p.conn.Close()
+	})
+}
+
+// farewell says how a child ended whose socket has ended; one that closed the
+// socket and lives on is killed.
+func (p *process) farewell() string {
+	select {
+	case <-p.exited:
+	case <-time.After(2 * time.Second):
+		p.kill()
+		<-p.exited
+		return "it closed its connection and went on"
+	}
+	if p.waitErr != nil {
+		return p.waitErr.Error()
+	}
+	if ws, ok := p.state.Sys().(syscall.WaitStatus); ok && ws.Signaled() && ws.Signal() == unix.SIGSYS {
+		return "the kernel ended it at a forbidden system call"
+	}
+	return "it ended with " + p.state.String()
+}
+
+// deadlined is the parent's end of the socket under the limits of time. Its
+// errors are findings.
+type deadlined struct {
+	conn  *os.File
+	stall time.Duration
+	end   time.Time
+	child *process
+	ctx   context.Context
+}
+
+func (d *deadlined) Read(p []byte) (int, error) {
+	if err := d.conn.SetReadDeadline(d.next()); err != nil {
+		return 0, d.explain(err)
+	}
+	n, err := d.conn.Read(p)
+	if err != nil && n == 0 {
+		err = d.explain(err)
+	}
+	return n, err
+}
+
+func (d *deadlined) Write(p []byte) (int, error) {
+	if err := d.conn.SetWriteDeadline(d.next()); err != nil {
+		return 0, d.explain(err)
+	}
+	n, err := d.conn.Write(p)
+	if err != nil {
+		err = d.explain(err)
+	}
+	return n, err
+}
+
+func (d *deadlined) next() time.Time {
+	t := time.Now().Add(d.stall)
+	if d.end.Before(t) {
+		return d.end
+	}
+	return t
+}
+
+// explain turns the end of the conversation into its reason.
+func (d *deadlined) explain(err error) error {
+	if cause := context.Cause(d.ctx); cause != nil {
+		return fmt.Errorf("cannot go on reading the medium: %w", cause)
+	}
+	switch {
+	case d.child.closed.Load():
+		return fmt.Errorf("cannot go on reading the medium: the session is closed: %w", os.ErrClosed)
+	case errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(d.end):
+		return verdict.New(verdict.Unreadable, "the medium", "it gave no byte for %s", d.stall)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return verdict.New(verdict.OverLimit, "the medium", "reading it took longer than the limit of time allows")
+	}
+	return verdict.New(verdict.SandboxUnavailable, "the reader", "%s", d.child.farewell())
+}

@@ -1,0 +1,16 @@
+package sandbox
+
+import "golang.org/x/sys/unix"
+
+// What differs between processors. A processor without such a file does not
+// build: a filter made for another one would not confine anything.
+const (
+	auditArch = unix.AUDIT_ARCH_X86_64
+	// foreignBit marks the x32 system calls, a second way to most calls.
+	foreignBit = 0x40000000
+)
+
+// deniedHere lists older forms of the calls in [denied].
+func deniedHere(path uintptr) []denial {
+	return []denial{{"open", unix.SYS_OPEN, [5]uintptr{path, unix.O_RDONLY}}}
+}

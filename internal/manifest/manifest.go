@@ -25,9 +25,9 @@ const Version = 1
 
 // Limits of a manifest. Each is the highest value allowed.
 const (
-	// MaxEnvelope is in bytes. 100,000 files take about 170 bytes of JSON each and
-	// base64 adds a third, so 8 MiB would hold no more than about 37,000 files;
-	// FORMAT.md has the arithmetic.
+	// MaxEnvelope is in bytes. A file takes about 165 bytes of JSON and base64 adds
+	// a third, so 8 MiB would hold no more than about 38,000 files; FORMAT.md has
+	// the arithmetic.
 	MaxEnvelope  = 40 << 20
 	MaxFiles     = 100_000
 	MaxFileBytes = 64 << 30

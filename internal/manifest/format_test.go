@@ -1,0 +1,185 @@
+package manifest_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sallyport/internal/manifest"
+	"sallyport/internal/testtool"
+)
+
+// section returns the first fenced block with this opening line after a heading
+// of FORMAT.md.
+func section(t *testing.T, heading, fence string) string {
+	t.Helper()
+	doc, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(doc), "\n## "+heading+"\n")
+	_, rest, ok2 := strings.Cut(rest, "\n"+fence+"\n")
+	block, _, ok3 := strings.Cut(rest, "\n```")
+	if !ok || !ok2 || !ok3 {
+		t.Fatalf("FORMAT.md has no block %q below %q", fence, heading)
+	}
+	return block
+}
+
+func TestTheExampleInTheFormatIsTheCommonVector(t *testing.T) {
+	example := strings.ReplaceAll(section(t, "Payload", "```"), "\n", "")
+	if want := string(encode(t, base())); example != want {
+		t.Fatalf("FORMAT.md shows\n%s\nthe vector is\n%s", example, want)
+	}
+}
+
+// sealedFolder writes a sealed package with content as a folder, and the key.
+func sealedFolder(t *testing.T) (folder, keyFile string, digest [32]byte) {
+	t.Helper()
+	dir := t.TempDir()
+	folder = filepath.Join(dir, packageID)
+	p := base()
+	p.Totals = manifest.Totals{}
+	for i := range p.Files {
+		f := &p.Files[i]
+		content := bytes.Repeat([]byte(f.Path), i*100) // the first is empty
+		sum := sha256.Sum256(content)
+		f.Size, f.SHA256 = int64(len(content)), hex.EncodeToString(sum[:])
+		p.Totals.Files++
+		p.Totals.Bytes += f.Size
+		write(t, filepath.Join(folder, "data", f.Path), content)
+	}
+	envelope, err := manifest.Seal(t.Context(), p, key(keyWitness), key(keyPrecinct))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := manifest.Verify(envelope, packageID, newPolicy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "manifest.dsse.json"), envelope)
+	keyFile = filepath.Join(dir, "precinct-1.pem")
+	writeKey(t, keyFile, keyPrecinct)
+	return folder, keyFile, v.Digest()
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeKey(t *testing.T, path string, n byte) {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(&key(n).private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// byHand runs the commands of FORMAT.md.
+func byHand(t *testing.T, folder, keyFile string) (output string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-x", "-c", section(t, "Checking a package by hand", "```sh"))
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "KEY="+keyFile, "TMPDIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestAPackageVerifiesWithOpenSSLAlone(t *testing.T) {
+	testtool.Need(t, "openssl")
+	testtool.Need(t, "sha256sum")
+	folder, keyFile, digest := sealedFolder(t)
+	out, err := byHand(t, folder, keyFile)
+	if err != nil || !strings.Contains(out, "Verified OK") || !strings.Contains(out, fmt.Sprintf("%x", digest)) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestTheCommandsFindWhatIsWrong(t *testing.T) {
+	testtool.Need(t, "openssl")
+	testtool.Need(t, "sha256sum")
+	edit := func(t *testing.T, path string, change func([]byte) []byte) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, change(data))
+	}
+	for name, c := range map[string]struct {
+		says   string // at the end of the output; "+" is the trace of the command that failed
+		damage func(t *testing.T, folder, keyFile string)
+	}{
+		"payload altered": {"erification failure", func(t *testing.T, folder, _ string) {
+			edit(t, folder+"/manifest.dsse.json", func(b []byte) []byte {
+				e, err := manifest.ParseEnvelope(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.Payload = replace(t, e.Payload, `"seq":7`, `"seq":8`)
+				b, err = e.Encode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return b
+			})
+		}},
+		"line end after the envelope": {"+ test 1 -eq 0", func(t *testing.T, folder, _ string) {
+			edit(t, folder+"/manifest.dsse.json", func(b []byte) []byte { return append(b, '\n') })
+		}},
+		"second payload": {`{0,7}\]\} manifest.dsse.json`, func(t *testing.T, folder, _ string) {
+			edit(t, folder+"/manifest.dsse.json", func(b []byte) []byte {
+				return replace(t, b, `","payloadType"`, `","payload":"e30=","payloadType"`)
+			})
+		}},
+		"signed by another key": {"+ grep -q", func(t *testing.T, _, keyFile string) { writeKey(t, keyFile, keyUnknown) }},
+		"key of the other signer": {`key_id":"` + key(keyWitness).KeyID(), func(t *testing.T, _, keyFile string) {
+			writeKey(t, keyFile, keyWitness) // its signature is good, but the package is not its own
+		}},
+		"file altered": {"FAILED", func(t *testing.T, folder, _ string) {
+			edit(t, folder+"/data/batch-2/cvr.json", func(b []byte) []byte { b[50] ^= 1; return b })
+		}},
+		"file longer": {" -eq 3200", func(t *testing.T, folder, _ string) {
+			edit(t, folder+"/data/batch-2/cvr.json", func(b []byte) []byte { return append(b, 0) })
+		}},
+		"file missing": {"batch-1/readme.txt", func(t *testing.T, folder, _ string) {
+			if err := os.Remove(folder + "/data/batch-1/readme.txt"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"file extra": {"differ", func(t *testing.T, folder, _ string) { write(t, folder+"/data/batch-1/more", nil) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder, keyFile, _ := sealedFolder(t)
+			c.damage(t, folder, keyFile)
+			out, err := byHand(t, folder, keyFile)
+			if end := out[max(0, len(out)-400):]; err == nil || !strings.Contains(end, c.says) {
+				t.Fatalf("error %v, the output should end in %q:\n%s", err, c.says, out)
+			}
+		})
+	}
+	t.Run("folder renamed", func(t *testing.T) {
+		folder, keyFile, _ := sealedFolder(t)
+		other := filepath.Dir(folder) + "/ffffffffffffffffffffffffffffffff"
+		if err := os.Rename(folder, other); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := byHand(t, other, keyFile); err == nil {
+			t.Fatalf("accepted:\n%s", out)
+		}
+	})
+}

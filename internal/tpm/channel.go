@@ -96,9 +96,9 @@ func (s socket) Send(ctx context.Context, command []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer c.Close()
-	// Closing the connection ends a Read or Write that waits for a TPM that
-	// has stopped.
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	// A deadline in the past ends a Read or Write that waits for a TPM that has
+	// stopped.
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	rsp, err := exchange(c, command)
 	if err != nil && ctx.Err() != nil {
@@ -107,30 +107,32 @@ func (s socket) Send(ctx context.Context, command []byte) ([]byte, error) {
 	return rsp, err
 }
 
-func exchange(c io.ReadWriter, command []byte) ([]byte, error) {
-	if _, err := c.Write(command); err != nil {
+// exchange writes a command and reads the whole response. A TPM device gives
+// it in one read and may drop what is not read, so the first read has room for
+// the largest.
+func exchange(rw io.ReadWriter, command []byte) ([]byte, error) {
+	if _, err := rw.Write(command); err != nil {
 		return nil, err
 	}
-	rsp := make([]byte, headerLen, 512)
-	if _, err := io.ReadFull(c, rsp); err != nil {
+	rsp := make([]byte, maxMessage)
+	n, err := io.ReadAtLeast(rw, rsp, headerLen)
+	if err != nil {
 		return nil, fmt.Errorf("cannot read the TPM's answer: %w", err)
 	}
 	size := binary.BigEndian.Uint32(rsp[2:])
-	if size < headerLen || size > maxMessage {
-		return nil, fmt.Errorf("the TPM announces an answer of %d bytes", size)
+	if size < headerLen || size > maxMessage || uint32(n) > size {
+		return nil, fmt.Errorf("the TPM announces an answer of %d bytes and gives %d", size, n)
 	}
-	rsp = append(rsp, make([]byte, size-headerLen)...)
-	if _, err := io.ReadFull(c, rsp[headerLen:]); err != nil {
+	if _, err := io.ReadFull(rw, rsp[n:size]); err != nil {
 		return nil, fmt.Errorf("cannot read the TPM's answer: %w", err)
 	}
-	return rsp, nil
+	return rsp[:size], nil
 }
 
 func (socket) Close() error { return nil }
 
 // device is a character device of the kernel's TPM driver. It is opened in
-// blocking mode: write(2) returns when the TPM has answered and read(2) gives
-// the whole response. (In non-blocking mode a read before the answer looks
+// blocking mode: write(2) returns when the TPM has answered. (In non-blocking mode a read before the answer looks
 // like an end of file, and poll(2) waits on the driver's lock all the same.)
 // The driver has its own timeouts; until they pass, a dead TPM keeps the owner
 // goroutine, and only that.
@@ -150,24 +152,12 @@ func (d *device) Send(_ context.Context, command []byte) ([]byte, error) {
 		}
 		d.fd = os.NewFile(uintptr(fd), d.path)
 	}
-	rsp, err := d.exchange(command)
+	rsp, err := exchange(d.fd, command)
 	if err != nil {
 		// Never read a late answer as that of the next command.
 		return nil, errors.Join(err, d.Close())
 	}
 	return rsp, nil
-}
-
-func (d *device) exchange(command []byte) ([]byte, error) {
-	if _, err := d.fd.Write(command); err != nil {
-		return nil, err
-	}
-	rsp := make([]byte, maxMessage)
-	n, err := d.fd.Read(rsp)
-	if err != nil {
-		return nil, err
-	}
-	return rsp[:n], nil
 }
 
 func (d *device) Close() error {

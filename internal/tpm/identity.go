@@ -173,8 +173,32 @@ func ours(tr transport.TPM) ([]object, error) {
 	return found, nil
 }
 
+// sweep flushes transient objects that a killed or interrupted init left in
+// the TPM's three slots. Behind a resource manager it sees only its own
+// connection's; swtpm and /dev/tpm0 belong to the station alone.
+func sweep(tr transport.TPM) error {
+	const transient, most = 0x80000000, 32
+	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: transient, PropertyCount: most}.Execute(tr)
+	if err != nil {
+		return fmt.Errorf("cannot look for leftover objects: %w", err)
+	}
+	left, err := rsp.CapabilityData.Data.Handles()
+	if err != nil {
+		return fmt.Errorf("cannot look for leftover objects: %w", err)
+	}
+	for _, h := range left.Handle {
+		if err := flush(tr, h); err != nil {
+			return fmt.Errorf("cannot flush a leftover object: %w", err)
+		}
+	}
+	return nil
+}
+
 // remove destroys those of Sallyport's objects that exist.
 func remove(tr transport.TPM) error {
+	if err := sweep(tr); err != nil {
+		return err
+	}
 	found, err := ours(tr)
 	if err != nil {
 		return err
@@ -195,6 +219,9 @@ func remove(tr transport.TPM) error {
 
 // create makes the identity. The caller removes what is left when it fails.
 func create(tr transport.TPM) (Identity, error) {
+	if err := sweep(tr); err != nil {
+		return Identity{}, err
+	}
 	srk, err := primary(tr, tpm2.TPMRHOwner, tpm2.ECCSRKTemplate, HandleSRK)
 	if err != nil {
 		return Identity{}, fmt.Errorf("cannot make the storage root: %w", err)

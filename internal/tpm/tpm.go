@@ -122,7 +122,7 @@ func call[T any](ctx context.Context, t *TPM, what string, fn func(transport.TPM
 	done := make(chan result, 1)
 	o := op{ctx: ctx, run: func(tr transport.TPM) {
 		var r result
-		r.v, r.err = guard(tr, fn)
+		r.v, r.err = fn(tr)
 		done <- r
 	}}
 	select {
@@ -141,16 +141,6 @@ func call[T any](ctx context.Context, t *TPM, what string, fn func(transport.TPM
 	case <-ctx.Done():
 		return zero, unavailable(t.addr, what, fmt.Errorf("no answer in time: %w", context.Cause(ctx)))
 	}
-}
-
-// guard turns a panic of the TPM library over a malformed answer into an error.
-func guard[T any](tr transport.TPM, fn func(transport.TPM) (T, error)) (v T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the TPM's answer cannot be read: %v", r)
-		}
-	}()
-	return fn(tr)
 }
 
 // Info says which TPM this is, by its own account.

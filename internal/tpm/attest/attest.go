@@ -147,6 +147,12 @@ func SigningKey(area []byte) (*ecdsa.PublicKey, error) {
 	return signer("signing key", area, SigningTemplate())
 }
 
+// AttestationKey returns the public key of a TPMT_PUBLIC that has exactly the
+// attributes of an attestation key.
+func AttestationKey(area []byte) (*ecdsa.PublicKey, error) {
+	return signer("attestation key", area, AKTemplate())
+}
+
 // CounterTemplate is the public area of a station's counter: a plain (never
 // orderly) 8-byte NV counter. written is how it reads after its first increment.
 func CounterTemplate(index uint32, written bool) tpm2.TPMSNVPublic {
@@ -186,7 +192,7 @@ func DER(sig tpm2.TPMTSignature) ([]byte, error) {
 // statement verifies the attestation key's signature over a TPMS_ATTEST and
 // returns it parsed. Only a restricted key makes the magic value meaningful.
 func statement(akPublic, data, sig []byte, kind tpm2.TPMST, qualifying [32]byte) (*tpm2.TPMSAttest, error) {
-	ak, err := signer("attestation key", akPublic, AKTemplate())
+	ak, err := AttestationKey(akPublic)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +222,7 @@ func statement(akPublic, data, sig []byte, kind tpm2.TPMST, qualifying [32]byte)
 // made for qualifying. statement is a TPMS_ATTEST, sig an ASN.1 ECDSA
 // signature over its SHA-256 (TPM 2.0 Library Part 3, 18.2).
 func CheckCertify(akPublic, keyPublic, certify, sig []byte, qualifying [32]byte) error {
-	if _, err := signer("signing key", keyPublic, SigningTemplate()); err != nil {
+	if _, err := SigningKey(keyPublic); err != nil {
 		return err
 	}
 	att, err := statement(akPublic, certify, sig, tpm2.TPMSTAttestCertify, qualifying)

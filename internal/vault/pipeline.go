@@ -140,8 +140,7 @@ func (pl *pipeline) write() {
 			whole := (b.n + blockSize - 1) &^ (blockSize - 1)
 			clear(b.mem[b.n:whole]) // never older bytes of another file
 			if err := pl.pack.write(b.mem[:whole], b.n); err != nil {
-				err = full(err)
-				pl.failed.Store(&err)
+				pl.drop(full(err))
 			}
 		}
 		pl.release(b)
@@ -156,6 +155,9 @@ func (pl *pipeline) err() error {
 	return nil
 }
 
+// drop makes the writer pass over whatever it has not written yet.
+func (pl *pipeline) drop(why error) { pl.failed.Store(&why) }
+
 // wait lets the workers finish what was sent.
 func (pl *pipeline) wait() {
 	close(pl.hashing)
@@ -163,4 +165,7 @@ func (pl *pipeline) wait() {
 	pl.workers.Wait()
 }
 
-var errNoProgress = errors.New("the source gives neither bytes nor an end")
+var (
+	errNoProgress = errors.New("the source gives neither bytes nor an end")
+	errAbandoned  = errors.New("the stage was abandoned")
+)

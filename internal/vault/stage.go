@@ -224,7 +224,7 @@ func (s *Stage) endPart(last bool) {
 	s.from = s.cur.n
 }
 
-// finish lets the workers end after what was sent.
+// finish lets the workers end after all that was taken from sources.
 func (s *Stage) finish() {
 	s.done = true
 	s.pipe.send(s.cur)
@@ -336,7 +336,9 @@ func (s *Stage) Abandon() error {
 	if s.done {
 		return fmt.Errorf("cannot abandon item %s: the stage is closed", s.id)
 	}
-	s.finish()
+	s.done = true
+	s.pipe.drop(errAbandoned)
+	s.pipe.wait()
 	gone := filepath.Join(s.v.dir, stagedDir, gonePrefix+s.id)
 	err := s.v.fs.Rename("vault.abandon", s.dir, gone)
 	if err == nil {
@@ -345,7 +347,7 @@ func (s *Stage) Abandon() error {
 	err = errors.Join(err, s.release())
 	s.v.disown(s.id)
 	if err != nil {
-		return fmt.Errorf("cannot abandon item %s: %w", s.id, err)
+		return fmt.Errorf("cannot abandon item %s: %w", s.id, full(err))
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ const (
 // core does not import. Such a package is not wrong: it simply stays where it is.
 var ErrNotForCore = errors.New("this kind of package is not imported into the election core")
 
+// ErrNoElection means that the core holds no election of that identifier.
+var ErrNoElection = errors.New("the core holds no such election")
+
 // Package is one verified package, as the caller hands it over.
 type Package struct {
 	Digest         [32]byte // SHA-256 of the manifest's payload: the key of idempotency

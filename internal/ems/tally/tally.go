@@ -5,6 +5,13 @@
 // definition before.
 package tally
 
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
 // Tally is the result of one election as the core holds it. Every number is
 // an exact count.
 type Tally struct {
@@ -62,4 +69,91 @@ type Counts struct {
 	// Unresolved counts marks that still wait for a decision: write-ins not yet
 	// adjudicated (counted in WriteIns) and marks of unknown meaning (not counted).
 	Unresolved int64 `json:"unresolved"`
+}
+
+// ErrUnbalanced means that a tally contradicts itself. It is never shown as a
+// result.
+var ErrUnbalanced = errors.New("the tally does not balance")
+
+// Check checks the identity votesAllowed × ballots = votes + undervotes +
+// overvotes for every contest in every precinct and in all, and that the
+// precincts add up to the totals.
+func (t *Tally) Check() error {
+	var cast int64
+	for _, p := range t.Precincts {
+		cast += p.Ballots
+	}
+	if cast != t.Ballots {
+		return fmt.Errorf("%w: the precincts have %d ballots, the total is %d", ErrUnbalanced, cast, t.Ballots)
+	}
+	for i := range t.Contests {
+		if err := t.Contests[i].check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Contest) check() error {
+	sum := Counts{Votes: make([]int64, len(c.Options))}
+	for i := range c.Precincts {
+		p := &c.Precincts[i].Counts
+		if err := c.balance(p, "precinct "+strconv.Quote(c.Precincts[i].ID)); err != nil {
+			return err
+		}
+		sum.add(p)
+	}
+	if err := c.balance(&c.Total, "all precincts"); err != nil {
+		return err
+	}
+	if !sum.equal(&c.Total) {
+		return fmt.Errorf("%w: contest %q: the precincts do not add up to the total", ErrUnbalanced, c.ID)
+	}
+	return nil
+}
+
+func (c *Contest) balance(n *Counts, where string) error {
+	if len(n.Votes) != len(c.Options) {
+		return fmt.Errorf("%w: contest %q, %s: %d options, %d counts", ErrUnbalanced, c.ID, where, len(c.Options), len(n.Votes))
+	}
+	var writeIns int64
+	for i, v := range n.Votes {
+		if v < 0 {
+			return fmt.Errorf("%w: contest %q, %s: a negative count", ErrUnbalanced, c.ID, where)
+		}
+		if c.Options[i].WriteIn {
+			writeIns += v
+		}
+	}
+	if writeIns != n.WriteIns {
+		return fmt.Errorf("%w: contest %q, %s: the write-in options have %d votes, %d write-ins were counted", ErrUnbalanced, c.ID, where, writeIns, n.WriteIns)
+	}
+	if want, have := c.VotesAllowed*n.Ballots, n.sum()+n.Overvotes+n.Undervotes; want != have {
+		return fmt.Errorf("%w: contest %q, %s: %d votes allowed on %d ballots make %d, counted were %d", ErrUnbalanced, c.ID, where, c.VotesAllowed, n.Ballots, want, have)
+	}
+	return nil
+}
+
+func (n *Counts) sum() int64 {
+	var s int64
+	for _, v := range n.Votes {
+		s += v
+	}
+	return s
+}
+
+func (n *Counts) add(m *Counts) {
+	n.Ballots += m.Ballots
+	n.Overvotes += m.Overvotes
+	n.Undervotes += m.Undervotes
+	n.WriteIns += m.WriteIns
+	n.Unresolved += m.Unresolved
+	for i, v := range m.Votes {
+		n.Votes[i] += v
+	}
+}
+
+func (n *Counts) equal(m *Counts) bool {
+	return n.Ballots == m.Ballots && n.Overvotes == m.Overvotes && n.Undervotes == m.Undervotes &&
+		n.WriteIns == m.WriteIns && n.Unresolved == m.Unresolved && slices.Equal(n.Votes, m.Votes)
 }

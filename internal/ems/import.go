@@ -1,0 +1,150 @@
+package ems
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"sallyport/internal/ems/cdf"
+	"sallyport/internal/ems/model"
+	"sallyport/internal/ems/store"
+	"sallyport/internal/ems/tally"
+	"sallyport/internal/verdict"
+)
+
+// Import takes one package whole or not at all, in one transaction. A package
+// whose digest was imported before is not read: its first receipt is returned.
+//
+// Errors: [ErrNotForCore] for another kind of package; a finding when the
+// package is at fault (content-invalid, wrong-election, over-limit,
+// file-altered, file-missing); any other error means that the core could not
+// do its work, and says nothing about the package. In every case of error the
+// core is as it was.
+func (c *Core) Import(ctx context.Context, p Package) (Receipt, error) {
+	if p.Kind != KindDefinition && p.Kind != KindCVRs {
+		return Receipt{}, fmt.Errorf("%w: %q", ErrNotForCore, p.Kind)
+	}
+	if p.Digest == [32]byte{} {
+		return Receipt{}, errors.New("cannot import: the package has no digest")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, ok, err := c.store.Package(ctx, p.Digest)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("cannot import: %w", err)
+	}
+	if ok {
+		return receipt(have), nil
+	}
+	if p.ElectionID == "" {
+		return Receipt{}, verdict.New(verdict.WrongElection, "manifest election_id", "the package names no election")
+	}
+	row := store.Package{Digest: p.Digest, ID: p.ID, Kind: p.Kind, ElectionID: p.ElectionID}
+	if p.Kind == KindDefinition {
+		row, err = c.importDefinition(ctx, p, row)
+	} else {
+		row, err = c.importRecords(ctx, p, row)
+	}
+	if err != nil {
+		if f, ok := verdict.Find(err); ok {
+			return Receipt{}, f
+		}
+		return Receipt{}, fmt.Errorf("cannot import: %w", err)
+	}
+	return receipt(row), nil
+}
+
+func (c *Core) importDefinition(ctx context.Context, p Package, row store.Package) (store.Package, error) {
+	if len(p.Files) != 1 {
+		return row, verdict.New(verdict.ContentInvalid, "manifest files", "an election definition is exactly one ballot definition document, found %d files (rule one-definition)", len(p.Files))
+	}
+	f := p.Files[0]
+	if p.ElectionSHA256 != "" && p.ElectionSHA256 != f.SHA256 {
+		return row, verdict.New(verdict.WrongElection, "manifest election_sha256", "the definition has another digest than the package says it belongs to")
+	}
+	if f.Size > cdf.MaxDefinition {
+		return row, verdict.New(verdict.OverLimit, f.Path, "a ballot definition may have %d MiB", cdf.MaxDefinition>>20)
+	}
+	src, err := openFile(p.FS, f)
+	if err != nil {
+		return row, err
+	}
+	data, err := io.ReadAll(io.LimitReader(src, cdf.MaxDefinition+1))
+	if err := errors.Join(err, src.Close()); err != nil {
+		return row, err
+	}
+	d, err := c.docs.Definition(f.Path, data)
+	if err != nil {
+		return row, err
+	}
+	if !slices.Contains(d.IDs, p.ElectionID) {
+		return row, verdict.New(verdict.WrongElection, f.Path+"#/Election/0/ExternalIdentifier", "the definition is not that of the election %q, which the package names", p.ElectionID)
+	}
+	e := store.Election{ID: p.ElectionID, SHA256: sha256.Sum256(data), Definition: data}
+	have, ok, err := c.store.Election(ctx, p.ElectionID)
+	if err != nil {
+		return row, err
+	}
+	if ok && have.SHA256 != e.SHA256 {
+		return row, verdict.New(verdict.WrongElection, f.Path, "this station holds another definition of the election %q; its ballots were cast under that one", p.ElectionID)
+	}
+	row.Contests = int64(len(d.Contests))
+	return c.store.AddDefinition(ctx, row, e)
+}
+
+func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) (_ store.Package, err error) {
+	e, d, ok, err := c.definition(ctx, p.ElectionID)
+	if err != nil {
+		return row, err
+	}
+	if !ok {
+		return row, verdict.New(verdict.WrongElection, "manifest election_id", "this station has no definition of the election %q: bring the package with the election definition first", p.ElectionID)
+	}
+	if p.ElectionSHA256 != hex.EncodeToString(e.SHA256[:]) {
+		return row, verdict.New(verdict.WrongElection, "manifest election_sha256", "the records were made under another definition of the election %q than this station holds", p.ElectionID)
+	}
+	if len(p.Files) == 0 {
+		return row, verdict.New(verdict.ContentInvalid, "manifest files", "an export of cast vote records has at least one document (rule records-none)")
+	}
+	load := c.store.NewLoad()
+	defer func() { err = errors.Join(err, load.Close()) }()
+	counter := tally.NewCounter(d)
+	var packed []byte
+	want := cdf.Want{Definition: d, ElectionID: p.ElectionID}
+	for _, f := range p.Files {
+		if err := c.records(ctx, p, f, want, func(b *model.Ballot) error {
+			batch := load.Batch(store.Batch{Device: b.Device, ID: b.Batch})
+			if err := counter.Add(b, batch); err != nil {
+				return err
+			}
+			packed = b.Pack(packed[:0])
+			return load.Add(store.Row{ID: []byte(b.ID), Batch: batch, Content: packed})
+		}); err != nil {
+			return row, err
+		}
+	}
+	if _, err := counter.Result(); err != nil {
+		return row, err
+	}
+	row.Contests = int64(len(d.Contests))
+	row, err = c.store.AddBallots(ctx, row, load)
+	var conflict *store.Conflict
+	if errors.As(err, &conflict) {
+		return row, verdict.New(verdict.ContentInvalid, "UniqueId "+conflict.ID, "%v (rule record-repeated)", conflict)
+	}
+	return row, err
+}
+
+// records reads one document of cast vote records.
+func (c *Core) records(ctx context.Context, p Package, f File, want cdf.Want, each func(*model.Ballot) error) error {
+	src, err := openFile(p.FS, f)
+	if err != nil {
+		return err
+	}
+	err = c.docs.Records(ctx, f.Path, src, want, each)
+	return errors.Join(err, src.Close())
+}

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strings"
+)
+
+// Conflict means that a package repeats a ballot.
+type Conflict struct {
+	ID     string // of the ballot
+	Within bool   // twice in the package itself; otherwise an earlier package had it with other content
+}
+
+func (c *Conflict) Error() string {
+	if c.Within {
+		return fmt.Sprintf("the ballot %q is twice in the package", c.ID)
+	}
+	return fmt.Sprintf("the ballot %q was imported before with other content", c.ID)
+}
+
+// AddDefinition stores an election (when it is new) and the package that
+// brought it, in one transaction, and returns the package's row. An election
+// that is there must have the same definition; the caller has made sure.
+func (s *Store) AddDefinition(ctx context.Context, p Package, e Election) (Package, error) {
+	return s.add(ctx, p, func(tx *sql.Tx, p *Package) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO election (id, sha256, definition) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", e.ID, e.SHA256[:], e.Definition)
+		if err != nil {
+			return err
+		}
+		p.Content = newContent().sum()
+		return nil
+	}, nil)
+}
+
+// AddBallots stores the ballots of a load and the package that brought them,
+// in one transaction, and returns the package's row with its counts. Ballots
+// that an earlier package brought with the same content are counted as known.
+// A [Conflict] changes nothing.
+func (s *Store) AddBallots(ctx context.Context, p Package, l *Load) (Package, error) {
+	p.Ballots = l.Count()
+	return s.add(ctx, p, nil, func(tx *sql.Tx, p *Package, election int64) error {
+		return s.insert(ctx, tx, p, election, l)
+	})
+}
+
+// add writes one package: before makes what the package's row refers to, after
+// what refers to it.
+func (s *Store) add(ctx context.Context, p Package, before func(*sql.Tx, *Package) error, after func(*sql.Tx, *Package, int64) error) (Package, error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return Package{}, fmt.Errorf("cannot write the election store: %w", err)
+	}
+	err = func() error {
+		if before != nil {
+			if err := before(tx, &p); err != nil {
+				return err
+			}
+		}
+		var election int64
+		if err := tx.QueryRowContext(ctx, "SELECT no FROM election WHERE id = ?", p.ElectionID).Scan(&election); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `INSERT INTO package (digest, package_id, kind, election, contests, ballots, known, content, state)
+			VALUES (?, ?, ?, ?, ?, ?, 0, zeroblob(32), zeroblob(32))`, p.Digest[:], p.ID, p.Kind, election, p.Contests, p.Ballots)
+		if err != nil {
+			return err
+		}
+		if p.No, err = res.LastInsertId(); err != nil {
+			return err
+		}
+		if after != nil {
+			if err := after(tx, &p, election); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE package SET known = ?, content = ? WHERE no = ?", p.Known, p.Content[:], p.No); err != nil {
+			return err
+		}
+		if p.State, err = state(ctx, tx); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE package SET state = ? WHERE no = ?", p.State[:], p.No)
+		return err
+	}()
+	if err != nil {
+		return Package{}, fmt.Errorf("cannot write the election store: %w", errors.Join(err, tx.Rollback()))
+	}
+	if err := tx.Commit(); err != nil {
+		return Package{}, fmt.Errorf("cannot write the election store: %w", err)
+	}
+	return p, s.settle(ctx)
+}
+
+// settle moves the log into the database and empties it, so that pages of
+// earlier states do not lie about.
+func (s *Store) settle(ctx context.Context) error {
+	// What was committed is durable in the log already: a checkpoint that
+	// another reader delays is no failure of the import.
+	var busy, log, done int
+	if err := s.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("cannot settle the election store: %w", err)
+	}
+	return nil
+}
+
+// insert writes the ballots of a load in the order of their identifiers.
+func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int64, l *Load) error {
+	batches := make([]int64, len(l.batches))
+	for i, b := range l.batches {
+		res, err := tx.ExecContext(ctx, "INSERT INTO batch (package, device, id) VALUES (?, ?, ?)", p.No, b.Device, b.ID)
+		if err != nil {
+			return err
+		}
+		if batches[i], err = res.LastInsertId(); err != nil {
+			return err
+		}
+	}
+	put, err := tx.PrepareContext(ctx, "INSERT INTO ballot (election, id, batch, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+	if err != nil {
+		return err
+	}
+	defer put.Close()
+	content := newContent()
+	var last []byte
+	seen := false
+	err = l.sorted(func(r Row) error {
+		if seen && bytes.Equal(last, r.ID) {
+			return &Conflict{ID: string(r.ID), Within: true}
+		}
+		last, seen = append(last[:0], r.ID...), true
+		res, err := put.ExecContext(ctx, election, string(r.ID), batches[r.Batch], r.Content)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			content.ballot(r.ID, batches[r.Batch]-batches[0], r.Content)
+			return nil
+		}
+		p.Known++
+		return same(ctx, tx, election, r, l.batches[r.Batch])
+	})
+	if err != nil {
+		return err
+	}
+	for i, b := range l.batches {
+		content.batch(batches[i]-batches[0], b)
+	}
+	p.Content = content.sum()
+	return nil
+}
+
+// same compares a ballot with the one that is stored under its identifier.
+func same(ctx context.Context, tx *sql.Tx, election int64, r Row, b Batch) error {
+	var content []byte
+	var have Batch
+	err := tx.QueryRowContext(ctx, `SELECT ballot.content, batch.device, batch.id FROM ballot JOIN batch ON batch.no = ballot.batch
+		WHERE ballot.election = ? AND ballot.id = ?`, election, string(r.ID)).Scan(&content, &have.Device, &have.ID)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(content, r.Content) || have != b {
+		return &Conflict{ID: string(r.ID)}
+	}
+	return nil
+}
+
+// content is the digest of what one package brought: its ballots in the order
+// of their identifiers, then its batches.
+type content struct {
+	h   hash.Hash
+	buf []byte
+}
+
+func newContent() *content {
+	c := &content{h: sha256.New()}
+	c.h.Write([]byte("sallyport ems package v1\n"))
+	return c
+}
+
+func (c *content) ballot(id []byte, batch int64, packed []byte) {
+	c.buf = append(c.buf[:0], 'b')
+	c.buf = appendBytes(c.buf, id)
+	c.buf = appendNumber(c.buf, batch)
+	c.buf = appendBytes(c.buf, packed)
+	c.h.Write(c.buf)
+}
+
+func (c *content) batch(n int64, b Batch) {
+	c.buf = append(c.buf[:0], 'n')
+	c.buf = appendNumber(c.buf, n)
+	c.buf = appendBytes(c.buf, []byte(b.Device))
+	c.buf = appendBytes(c.buf, []byte(b.ID))
+	c.h.Write(c.buf)
+}
+
+func (c *content) sum() (d [32]byte) { return [32]byte(c.h.Sum(nil)) }
+
+func appendNumber(dst []byte, n int64) []byte {
+	return append(dst, byte(n>>56), byte(n>>48), byte(n>>40), byte(n>>32), byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+}
+
+func appendBytes(dst, b []byte) []byte {
+	return append(appendNumber(dst, int64(len(b))), b...)
+}
+
+// state is the digest of everything the store holds; FORMAT.md defines it. It
+// does not depend on the order of imports.
+func state(ctx context.Context, q queryer) ([32]byte, error) {
+	rows, err := q.QueryContext(ctx, "SELECT id, sha256 FROM election")
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("cannot read the election store: %w", err)
+	}
+	defer rows.Close()
+	var lines []string
+	for rows.Next() {
+		var id string
+		var sum []byte
+		if err := rows.Scan(&id, &sum); err != nil {
+			return [32]byte{}, fmt.Errorf("cannot read the election store: %w", err)
+		}
+		lines = append(lines, fmt.Sprintf("election %x %x\n", id, sum))
+	}
+	if err := rows.Err(); err != nil {
+		return [32]byte{}, fmt.Errorf("cannot read the election store: %w", err)
+	}
+	all, err := packages(ctx, q)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	for _, p := range all {
+		lines = append(lines, fmt.Sprintf("package %x %s %x %d %d %x\n", p.Digest, p.Kind, p.ElectionID, p.Ballots, p.Known, p.Content))
+	}
+	slices.Sort(lines)
+	return sha256.Sum256([]byte("sallyport ems state v1\n" + strings.Join(lines, ""))), nil
+}
+
+// State returns the digest of everything the store holds.
+func (s *Store) State(ctx context.Context) ([32]byte, error) { return state(ctx, s.db) }

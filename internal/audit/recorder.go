@@ -196,11 +196,16 @@ func (r *Recorder) write(entries ...Entry) (int64, error) {
 
 // Event records a single fact, durably. It takes no notice of ctx: an entry
 // that is due at shutdown is written all the same.
-func (r *Recorder) Event(_ context.Context, ev Event) error {
+func (r *Recorder) Event(ctx context.Context, ev Event) error {
+	_, err := r.Record(ctx, ev)
+	return err
+}
+
+// Record is [Recorder.Event] and returns the entry's seq.
+func (r *Recorder) Record(_ context.Context, ev Event) (int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, err := r.write(Entry{Event: ev.ID, Phase: PhaseEvent, Subject: ev.Subject, Outcome: ev.Outcome, Fields: ev.Fields})
-	return err
+	return r.write(Entry{Event: ev.ID, Phase: PhaseEvent, Subject: ev.Subject, Outcome: ev.Outcome, Fields: ev.Fields})
 }
 
 // Intent is an action that was announced. Only the recorder makes one; the

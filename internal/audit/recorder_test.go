@@ -320,3 +320,6 @@ func TestALogOfAnotherKeyIsNotContinued(t *testing.T) {
 	}
 	s.log.Close()
 }
+
+// pubs is the key list a verifier gets.
+func (s *station) pubs() []*ecdsa.PublicKey { return []*ecdsa.PublicKey{s.key.Public()} }

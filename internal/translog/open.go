@@ -62,7 +62,7 @@ func (l *Log) open() error {
 	// them, even while another process appends.
 	ckCut, ckErr := l.openCheckpoints(write)
 	if l.segs, err = openSegments(l.dir, l.origin, write); err != nil {
-		return err
+		return l.nearest(err)
 	}
 	if ckErr != nil {
 		return ckErr
@@ -93,6 +93,29 @@ func (l *Log) open() error {
 		return err
 	}
 	l.recovery.Cuts, err = pendingCuts(l.dir)
+	return err
+}
+
+// nearest looks for the entry behind a broken chain of segments: a segment
+// that is longer or shorter than the header after it says has most often been
+// damaged itself.
+func (l *Log) nearest(err error) error {
+	var d *Damage
+	if !errors.As(err, &d) || d.Entry < 1 {
+		return err
+	}
+	i := segmentOf(l.segs, d.Entry-1)
+	if i+1 >= len(l.segs) || l.segs[i].file == nil {
+		return err
+	}
+	walkSegment(l.segs[i], l.segs[i].size, l.segs[i+1].first, 0, func(_ Entry, werr error) bool {
+		var found *Damage
+		if errors.As(werr, &found) {
+			err = found
+			return false
+		}
+		return werr == nil
+	})
 	return err
 }
 

@@ -49,8 +49,8 @@ type Report struct {
 	// Torn are unfinished writes at the end of a file, as a power failure (or
 	// a writer at work) leaves them. They are no damage.
 	Torn []Cut `json:"torn,omitempty"`
-	// Damage lists the damaged places found, in order; MoreDamage counts those
-	// beyond the first hundred.
+	// Damage lists the damaged places found, by entry and those without entry
+	// last; MoreDamage counts those beyond the first hundred.
 	Damage     []Damage `json:"damage,omitempty"`
 	MoreDamage int64    `json:"more_damage,omitzero"`
 	// Notes are sentences about what is odd but proves no damage.
@@ -111,6 +111,9 @@ func Verify(ctx context.Context, dir string, opt VerifyOptions) (*Report, error)
 		}
 		v.rep.add(*d)
 	}
+	slices.SortStableFunc(v.rep.Damage, func(a, b Damage) int {
+		return cmp.Compare(uint64(a.Entry), uint64(b.Entry)) // -1 becomes the largest
+	})
 	return v.rep, nil
 }
 

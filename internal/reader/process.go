@@ -66,7 +66,7 @@ func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string,
 	var namespaces []string
 	for _, a := range sandbox.Attempts() {
 		namespaces = a.Namespaces
-		p.proc, err = os.StartProcess(binary, []string{"sallyport-reader"}, &os.ProcAttr{
+		p.proc, err = os.StartProcess(binary, []string{binary}, &os.ProcAttr{
 			Dir:   "/",
 			Env:   environment(),
 			Files: []*os.File{null, null, outWrite, theirs, dev},

@@ -23,9 +23,6 @@ const (
 	offArgs = 16 // six of 64 bits
 )
 
-// goThread is what the Go runtime, and nothing else here, passes to clone.
-const goThread = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD
-
 // filter returns the program that lets the process pid do what the Go runtime
 // and a reader of descriptors need. Everything that is not named ends the
 // process; the calls in [denied] fail, so that the proof can try them.

@@ -107,6 +107,9 @@ func TestMissingAndTruncatedFilesAreDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.Truncate(path, info.Size()-1); err != nil {
 			t.Fatal(err)
 		}

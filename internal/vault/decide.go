@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -132,6 +133,9 @@ func (v *Vault) decidable(st *Staged) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.closed {
+		return os.ErrClosed
+	}
 	if !v.owned[st.id] {
 		return fmt.Errorf("item %s is decided already", st.id)
 	}

@@ -255,22 +255,26 @@ func (it *Item) Close() error {
 // where the kernel allows, and returns a *Damage for the first record or file
 // that is not what was stored.
 func (it *Item) Verify() error {
-	for _, record := range []func() ([]byte, error){it.Facts, it.Record, it.Outcome} {
+	it.mu.Lock()
+	dir := it.dir
+	it.mu.Unlock()
+	again, err := loadItem(dir, it.id, it.State())
+	if err != nil {
+		return err
+	}
+	if again.head.sum != it.head.sum {
+		return it.damage(indexFile, 0, "the index is another one than before")
+	}
+	for _, record := range []func() ([]byte, error){again.Facts, again.Record, again.Outcome} {
 		if _, err := record(); err != nil {
 			return err
 		}
 	}
-	it.mu.Lock()
-	it.files = nil // read the index again too
-	it.mu.Unlock()
-	files, err := it.Files()
+	files, err := again.Files()
 	if err != nil {
 		return err
 	}
-	if err := it.size(packFile, it.head.pack); err != nil {
-		return err
-	}
-	f, err := it.open(packFile)
+	f, err := again.open(packFile)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // its Commit failed, or the process that staged it stopped before the decision.
 type Leftover struct {
 	ID       string
-	Complete bool  // Commit had finished and nothing is missing
+	Complete bool  // Commit had finished, and no write had failed before it
 	Bytes    int64 // content bytes in the pack
 	Damage   error // why an index that is there does not count; nil without one
 }
@@ -92,8 +92,8 @@ func (v *Vault) Recover(id string, rec Record) (*Staged, error) {
 	if len(rec.Data) > MaxRecord {
 		return nil, fmt.Errorf("cannot recover item %s: %w", id, tooLong("a record", len(rec.Data)))
 	}
-	if !v.claim(id) {
-		return nil, fmt.Errorf("cannot recover item %s: it is in use", id)
+	if err := v.claim(id); err != nil {
+		return nil, fmt.Errorf("cannot recover item %s: %w", id, err)
 	}
 	st, err := v.recover(id, rec)
 	if err != nil {
@@ -104,14 +104,17 @@ func (v *Vault) Recover(id string, rec Record) (*Staged, error) {
 }
 
 // claim makes this process's one owner of a folder in staged/.
-func (v *Vault) claim(id string) bool {
+func (v *Vault) claim(id string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.closed {
+		return os.ErrClosed
+	}
 	if v.owned[id] {
-		return false
+		return errors.New("it is in use")
 	}
 	v.owned[id] = true
-	return true
+	return nil
 }
 
 func (v *Vault) disown(id string) {

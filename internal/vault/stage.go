@@ -69,6 +69,9 @@ func (v *Vault) Stage(id string, declared int64, facts []byte) (*Stage, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.closed {
+		return nil, fmt.Errorf("cannot stage %s: %w", id, os.ErrClosed)
+	}
 	if err := v.taken(id); err != nil {
 		return nil, fmt.Errorf("cannot stage %s: %w", id, err)
 	}

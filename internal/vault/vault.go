@@ -82,6 +82,7 @@ type Vault struct {
 	mu     sync.Mutex
 	owned  map[string]bool // ids in staged/ that a Stage or Staged of this process owns
 	stages map[*Stage]bool // open stages
+	closed bool
 }
 
 const (
@@ -202,6 +203,10 @@ func (v *Vault) Close() error {
 	if n := len(v.stages); n > 0 {
 		return fmt.Errorf("cannot close the vault: %d stages are open", n)
 	}
+	if v.closed {
+		return nil
+	}
+	v.closed = true
 	return errors.Join(v.mem.close(), v.lock.Close())
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"testing/iotest"
@@ -275,6 +276,78 @@ func TestFailedSourceLeavesAPartialFileThatIsNeverAdmitted(t *testing.T) {
 type emptyReader struct{}
 
 func (emptyReader) Read([]byte) (int, error) { return 0, nil }
+
+// A disk that fails is not a full one: no Finding, so that the daemon stops.
+func TestFailedWriteIsNoFinding(t *testing.T) {
+	writes := 0
+	v := open(t, vault.Options{FS: durable.FS{Hook: func(step string, done bool) error {
+		if step == "vault.pack.write" && !done {
+			if writes++; writes == 3 {
+				return syscall.EIO
+			}
+		}
+		return nil
+	}}})
+	s, err := v.Stage("e", 64<<20, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := random(1, 40<<20)
+	if _, err := s.AddFile("f", bytes.NewReader(data)); !errors.Is(err, syscall.EIO) {
+		t.Errorf("AddFile: %v", err)
+	} else if f, ok := verdict.Find(err); ok {
+		t.Errorf("AddFile gives the finding %v", f)
+	}
+	st, err := s.Commit(vault.Record{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stored = 2*2<<20 - 4096
+	files, err := st.Files()
+	if err != nil || len(files) != 1 || files[0].Size != stored || !files[0].Partial || files[0].SHA256 != sha256.Sum256(data[:stored]) {
+		t.Errorf("%+v, %v; want the first %d bytes", files, err, stored)
+	}
+	if !errors.Is(st.Problem(), syscall.EIO) || writes != 3 {
+		t.Errorf("problem %v after %d writes", st.Problem(), writes)
+	}
+}
+
+// Stages of several media may be open together.
+func TestConcurrentStages(t *testing.T) {
+	v := open(t, vault.Options{})
+	for i := range 4 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			files := []content{{"a", random(uint64(i), 5<<20)}, {"b", random(uint64(i+10), 100)}}
+			st := stage(t, v, fmt.Sprintf("c%d", i), files...)
+			it, err := v.Admit(st, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, it, files...)
+			it.Close()
+		})
+	}
+}
+
+func TestClosedVaultTakesNothing(t *testing.T) {
+	v := open(t, vault.Options{})
+	st := stage(t, v, "a")
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{
+		"Stage": second(v.Stage("b", 0, nil)), "Admit": second(v.Admit(st, nil)),
+		"Hold": second(v.Hold(st, []verdict.Finding{{Reason: verdict.Replayed}}, nil)), "Recover": second(v.Recover("a", vault.Record{})),
+	} {
+		if !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := v.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
 
 func TestLimits(t *testing.T) {
 	v := open(t, vault.Options{})

@@ -43,17 +43,17 @@ func (p *Payload) checkFields() error {
 	for _, f := range []field{
 		{"package_id", p.PackageID, ruleHex32, hex32, false},
 		{"kind", string(p.Kind), fmt.Sprintf("must be one of %v", Kinds()), func(s string) bool { return slices.Contains(Kinds(), Kind(s)) }, false},
-		{"jurisdiction", p.Jurisdiction, ruleScope, scope, false},
-		{"election_id", p.ElectionID, ruleScope, scope, true},
+		{"jurisdiction", p.Jurisdiction, ruleScope, IsScope, false},
+		{"election_id", p.ElectionID, ruleScope, IsScope, true},
 		{"election_sha256", p.ElectionSHA256, ruleHex64, hex64, true},
-		{"audience", p.Audience, "must be a station id or *", func(s string) bool { return s == AudienceAll || name(s) }, false},
-		{"stream", p.Stream, ruleName, name, false},
+		{"audience", p.Audience, "must be a station id or *", func(s string) bool { return s == AudienceAll || IsName(s) }, false},
+		{"stream", p.Stream, ruleName, IsName, false},
 		{"prev_sha256", p.PrevSHA256, ruleHex64, hex64, true},
 		{"supersedes", p.Supersedes, ruleHex64, hex64, true},
 		{"created.rtc", p.Created.RTC, "must be a time in UTC and whole seconds such as 2026-11-03T20:15:00Z", utcSeconds, false},
-		{"signer.station_id", p.Signer.StationID, ruleName, name, false},
+		{"signer.station_id", p.Signer.StationID, ruleName, IsName, false},
 		{"signer.key_id", p.Signer.KeyID, ruleHex64, hex64, false},
-		{"signer.role", p.Signer.Role, ruleName, name, false},
+		{"signer.role", p.Signer.Role, ruleName, IsName, false},
 	} {
 		if f.optional && f.value == "" {
 			continue
@@ -177,13 +177,13 @@ func lowerHex(s string) bool {
 	return true
 }
 
-// name is the grammar of stations, roles and streams; such a name can also be
-// the name of a file.
-func name(s string) bool { return word(s, 64, "._-") }
+// IsName says whether s keeps the grammar of stations, roles and streams:
+// [A-Za-z0-9][A-Za-z0-9._-]{0,63}. Such a name can also be the name of a file.
+func IsName(s string) bool { return word(s, 64, "._-") }
 
-// scope is the grammar of jurisdictions and elections, wide enough for Open
-// Civic Data identifiers.
-func scope(s string) bool { return word(s, 128, "._~:/-") }
+// IsScope says whether s keeps the grammar of jurisdictions and elections:
+// [A-Za-z0-9][A-Za-z0-9._~:/-]{0,127}, wide enough for Open Civic Data identifiers.
+func IsScope(s string) bool { return word(s, 128, "._~:/-") }
 
 func word(s string, most int, marks string) bool {
 	if s == "" || len(s) > most || !alphanumeric(s[0]) {

@@ -1,4 +1,48 @@
-// Package volume reads partition tables and file systems of untrusted media.
+// Package volume says what is on a medium: partition table, file systems,
+// files and where their bytes are. It works over an io.ReaderAt, reads
+// structures and never content, changes nothing, opens nothing and starts
+// nothing. The medium is hostile: every number on it is checked before it
+// becomes an offset, a length or a loop, so that [Open] ends within its limits
+// (see package limit) whatever the medium says, with no more memory than a
+// confined reader of 64 MiB has. It proves nothing about content; that is the
+// manifest's task.
+//
+// # What is read
+//
+// Tables: MBR with extended partitions, GPT with both headers, or none. File
+// systems: FAT12, FAT16, FAT32 with long names, exFAT 1.00. Others are named
+// (filesystem-unsupported), not read. An MBR counts sectors of 512 bytes; a
+// GPT is found for sectors of 512 and 4096.
+//
+// # What is checked
+//
+// Each subpackage lists its checks and what is damage and what is not:
+// [sallyport/internal/volume/parttable], [sallyport/internal/volume/fat],
+// [sallyport/internal/volume/exfat]. All of them keep these rules:
+//
+//   - Offsets are computed in 64 bits from fields of 32 bits or less, or from
+//     fields checked against a bound first, and each read is checked against
+//     the size of the medium.
+//   - A chain takes each of its clusters out of a map with one bit a cluster.
+//     A cluster met twice ends the chain, so that no loop is walked twice and
+//     no cluster has two owners; all chains together have at most as many
+//     steps as the volume has clusters.
+//   - A read that fails or comes back short is unreadable or truncated, at its
+//     byte offset, and ends the walk of its volume. It is never zeros.
+//   - Entries, depth, name, path, file sizes, bytes of structures and memory
+//     have limits; beyond one the volume is over-limit, never silently cut.
+//   - What two operating systems would read in two ways is a contradiction
+//     of the medium, even where each of them would be content.
+//
+// # What damage costs
+//
+// A problem of the [Medium] (its table contradicts itself) and a problem of a
+// [Volume] poison all files there: the damage shows that somebody else may
+// see other files, or that some may be hidden. A problem of an [Entry] costs
+// that file alone: its own chain, size or name is damaged, and nothing else
+// depends on it. Where it is open which of the two it is, as with clusters
+// that two files claim, it is the volume's. Nothing is repaired, and what
+// could be listed is listed as evidence.
 package volume
 
 import (
@@ -6,10 +50,14 @@ import (
 
 	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
+	"sallyport/internal/volume/exfat"
+	"sallyport/internal/volume/fat"
 	"sallyport/internal/volume/layout"
+	"sallyport/internal/volume/parttable"
 )
 
-// Zeros is the offset of an extent that is not on the device but reads as zeros.
+// Zeros is the offset of an extent that is not on the device: its bytes are
+// zeros by the rules of exFAT (beyond a file's ValidDataLength).
 const Zeros = layout.Zeros
 
 // The shapes of a listing; see package layout for their fields.
@@ -26,16 +74,85 @@ type Options struct {
 
 // Medium is everything that a medium says about itself.
 type Medium struct {
-	Size     int64
-	Table    string // "none", "mbr", "gpt"
-	Volumes  []Volume
+	Size    int64
+	Table   string // "none", "mbr", "gpt"
+	Volumes []Volume
+	// Problems poison the whole medium: its partition table contradicts itself
+	// or can be read in two ways.
 	Problems []verdict.Finding
 }
 
+const sectorBytes = 512
+
 // Open recognises the partition table and every volume and walks all of them.
+// An error, always a [*verdict.Finding], means that nothing can be said of the
+// medium at all: it has no bytes, or its first sector cannot be read.
 func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 	if size <= 0 {
-		return nil, verdict.New(verdict.Truncated, "byte 0", "the medium holds no bytes")
+		return nil, verdict.New(verdict.Truncated, "byte 0", "the medium has no bytes")
 	}
-	return &Medium{Size: size, Table: "none"}, nil
+	d := layout.NewDevice(dev, size, opt.Limits.MetaBytes)
+	first := make([]byte, min(size, sectorBytes))
+	if err := d.Read(first, 0, "first sector"); err != nil {
+		return nil, err
+	}
+	bootSector := exfat.Recognise(first) || fat.Recognise(first) || foreignBoot(first) != ""
+	table, err := parttable.Read(d, bootSector)
+	if err != nil {
+		return nil, err
+	}
+	m := &Medium{Size: size, Table: table.Kind, Problems: table.Problems}
+	budget := layout.NewBudget(opt.Limits)
+	if table.Kind == "none" {
+		m.Volumes = make([]Volume, 1)
+		v := &m.Volumes[0]
+		v.Size = size
+		walk(d, v, budget)
+		return m, nil
+	}
+	if f := alsoISO(d); f != nil {
+		m.Problems = append(m.Problems, *f)
+	}
+	if len(table.Partitions) == 0 && len(m.Problems) == 0 {
+		m.Problems = append(m.Problems, *verdict.New(verdict.FilesystemUnsupported, "partition table", "it has no partition that could be read"))
+	}
+	m.Volumes = make([]Volume, len(table.Partitions))
+	for i, p := range table.Partitions {
+		v := &m.Volumes[i]
+		v.Index, v.Offset, v.Size = i, p.Offset, p.Size
+		if p.Problem != nil {
+			v.Problems = append(v.Problems, *p.Problem)
+		}
+		if p.Offset < size {
+			walk(d, v, budget)
+		}
+	}
+	return m, nil
+}
+
+// walk fills v. What ends the walk becomes its last problem.
+func walk(d *layout.Device, v *Volume, budget *layout.Budget) {
+	err := func() error {
+		first := make([]byte, min(sectorBytes, v.Size))
+		if err := d.Read(first, v.Offset, "first sector of the volume"); err != nil {
+			return err
+		}
+		w := layout.NewWalker(d, v, budget)
+		switch {
+		case foreignBoot(first) != "":
+			return unsupported(v, foreignBoot(first))
+		case exfat.Recognise(first):
+			return exfat.Walk(w)
+		case fat.Recognise(first):
+			return fat.Walk(w)
+		}
+		name, err := recognise(d, v)
+		if err != nil {
+			return err
+		}
+		return unsupported(v, name)
+	}()
+	if f, ok := verdict.Find(err); ok {
+		v.Problems = append(v.Problems, *f)
+	}
 }

@@ -1,0 +1,103 @@
+package layout
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// forbidden are the printable characters that neither FAT nor exFAT allows in
+// a name (Microsoft FAT specification section 7, exFAT section 7.7.3).
+const forbidden = `"*/:<>?\|`
+
+// AppendName appends a recorded UTF-16 name as UTF-8 and says whether it can
+// be used. Each character that cannot stand in a path is replaced by U+FFFD:
+// half a surrogate pair, control and forbidden characters, and all of a name
+// that is empty, "." or "..".
+func AppendName(dst []byte, name []uint16) ([]byte, bool) {
+	start, ok := len(dst), len(name) > 0
+	for i := 0; i < len(name); i++ {
+		r := rune(name[i])
+		if utf16.IsSurrogate(r) {
+			r = utf8.RuneError
+			if i+1 < len(name) {
+				r = utf16.DecodeRune(rune(name[i]), rune(name[i+1]))
+			}
+			if r != utf8.RuneError {
+				i++
+			}
+		}
+		if r == utf8.RuneError || r < 0x20 || r < 0x80 && strings.IndexByte(forbidden, byte(r)) >= 0 {
+			r, ok = utf8.RuneError, false
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	switch string(dst[start:]) {
+	case "", ".", "..":
+		return append(dst[:start], "\uFFFD"...), false
+	}
+	return dst, ok
+}
+
+// Names finds two entries of one folder that some system takes for the same.
+// It folds by Unicode's simple upper case, which joins a few more names than
+// the tables of Windows do; names that close may not stand side by side here.
+type Names struct {
+	seed  maphash.Seed
+	fold  []byte
+	seen  []nameAt
+	ready bool
+}
+
+type nameAt struct {
+	hash uint64
+	off  int64
+}
+
+// Reset forgets the names of the folder before.
+func (n *Names) Reset() {
+	if !n.ready {
+		n.seed, n.ready = maphash.MakeSeed(), true
+	}
+	n.seen = n.seen[:0]
+}
+
+// Hash returns a number that equal names share and, but for a chance of 2⁻⁶⁴
+// that nobody outside can aim at, others do not.
+func (n *Names) Hash(name []byte) uint64 {
+	n.fold = n.fold[:0]
+	for _, c := range name {
+		if c >= utf8.RuneSelf {
+			n.fold = n.fold[:0]
+			for _, r := range string(name) {
+				n.fold = utf8.AppendRune(n.fold, unicode.ToUpper(r))
+			}
+			break
+		}
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		n.fold = append(n.fold, c)
+	}
+	return maphash.Bytes(n.seed, n.fold)
+}
+
+// Add notes that the record at off has the name with this hash.
+func (n *Names) Add(hash uint64, off int64) { n.seen = append(n.seen, nameAt{hash, off}) }
+
+// Twice returns the offsets of two records with one name, if there are any.
+func (n *Names) Twice() (a, b int64, found bool) {
+	slices.SortFunc(n.seen, func(x, y nameAt) int {
+		return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.off, y.off))
+	})
+	for i := 1; i < len(n.seen); i++ {
+		if n.seen[i].hash == n.seen[i-1].hash {
+			return n.seen[i-1].off, n.seen[i].off, true
+		}
+	}
+	return 0, 0, false
+}

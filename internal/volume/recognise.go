@@ -1,0 +1,148 @@
+package volume
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"sallyport/internal/verdict"
+	"sallyport/internal/volume/layout"
+)
+
+// foreignBoot names what has a boot sector that must not be taken for FAT.
+func foreignBoot(b []byte) string {
+	// BitLocker To Go puts a FAT in front, with this GUID in the boot sector.
+	const toGo = "\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01"
+	switch {
+	case len(b) < sectorBytes:
+		return ""
+	case string(b[3:11]) == "NTFS    ":
+		return "NTFS"
+	case string(b[3:11]) == "-FVE-FS-" || string(b[424:440]) == toGo:
+		return "BitLocker (encrypted)"
+	case string(b[3:11]) == "\x00\x00\x00\x00ReFS":
+		return "ReFS"
+	case string(b[:6]) == "LUKS\xBA\xBE":
+		return "LUKS (encrypted)"
+	}
+	return ""
+}
+
+// signatures of file systems and containers, at a place from the volume's
+// beginning. The first that fits names it.
+var signatures = []struct {
+	name  string
+	off   int64
+	magic string
+}{
+	{"XFS", 0, "XFSB"},
+	{"SquashFS", 0, "hsqs"},
+	{"a member of a Linux RAID", 0, "\xFC\x4E\x2B\xA9"},
+	{"a member of a Linux RAID", 4096, "\xFC\x4E\x2B\xA9"},
+	{"APFS", 32, "NXSB"},
+	{"an LVM physical volume", 512, "LABELONE"},
+	{"an LVM physical volume", 0, "LABELONE"},
+	{"HFS+", 1024, "H+"},
+	{"HFS+", 1024, "HX"},
+	{"HFS", 1024, "BD"},
+	{"F2FS", 1024, "\x10\x20\xF5\xF2"},
+	{"Linux swap", 4086, "SWAPSPACE2"},
+	{"Btrfs", 0x10040, "_BHRfS_M"},
+	{"ReiserFS", 0x10034, "ReIsEr"},
+	{"JFS", 32768, "JFS1"},
+}
+
+// recognise names the file system of a volume that this package does not read,
+// or returns "" when it knows none.
+func recognise(d *layout.Device, v *Volume) (string, error) {
+	end := min(v.Size, d.Size()-v.Offset)
+	at := func(off int64, n int) ([]byte, error) {
+		p := make([]byte, n)
+		if off < 0 || off+int64(n) > end {
+			return p, nil // what is not there is no signature
+		}
+		return p, d.Read(p, v.Offset+off, "signature of a file system")
+	}
+	for _, s := range signatures {
+		if p, err := at(s.off, len(s.magic)); err != nil || string(p) == s.magic {
+			return s.name, err
+		}
+	}
+	super, err := at(1024, 128)
+	if err != nil {
+		return "", err
+	}
+	if name := ext(super); name != "" {
+		return name, nil
+	}
+	if name, err := optical(at); name != "" || err != nil {
+		return name, err
+	}
+	// RAID superblocks of versions 1.0 and 0.90 stand near the end.
+	for _, off := range []int64{(end - 8192) &^ 4095, end&^65535 - 65536} {
+		if p, err := at(off, 4); err != nil || string(p) == "\xFC\x4E\x2B\xA9" {
+			return "a member of a Linux RAID", err
+		}
+	}
+	return "", nil
+}
+
+// ext tells ext2, ext3 and ext4 apart by their features, as blkid does.
+func ext(super []byte) string {
+	le := binary.LittleEndian
+	const hasJournal, ext3Incompatible, ext3ReadOnly = 0x4, 0x2 | 0x4 | 0x10, 0x1 | 0x2 | 0x4
+	switch {
+	case le.Uint16(super[56:]) != 0xEF53:
+		return ""
+	case le.Uint32(super[96:])&^ext3Incompatible != 0 || le.Uint32(super[100:])&^ext3ReadOnly != 0:
+		return "ext4"
+	case le.Uint32(super[92:])&hasJournal != 0:
+		return "ext3"
+	default:
+		return "ext2"
+	}
+}
+
+// optical looks through the volume recognition sequence of ISO 9660 and UDF
+// (ECMA-167 part 2), which both use.
+func optical(at func(int64, int) ([]byte, error)) (string, error) {
+	name := ""
+	for off := int64(32768); off < 32768+16*2048; off += 2048 {
+		p, err := at(off+1, 5)
+		if err != nil {
+			return "", err
+		}
+		switch string(p) {
+		case "NSR02", "NSR03":
+			return "UDF", nil
+		case "CD001":
+			name = "ISO 9660"
+		}
+	}
+	return name, nil
+}
+
+// unsupported is the problem of a volume that is not read.
+func unsupported(v *Volume, name string) error {
+	detail := "it has no file system that this station knows"
+	if name != "" {
+		detail = "this is " + name
+	}
+	return verdict.New(verdict.FilesystemUnsupported, layout.At("volume", v.Offset), "%s; FAT12, FAT16, FAT32 and exFAT can be read", detail)
+}
+
+// alsoISO finds the ISO 9660 volume that a bootable image has beside its
+// partition table: the medium then has two contents.
+func alsoISO(d *layout.Device) *verdict.Finding {
+	p := make([]byte, 5)
+	const off = 32769
+	if d.Size() < off+int64(len(p)) {
+		return nil
+	}
+	if f, ok := verdict.Find(d.Read(p, off, "signature of a file system")); ok {
+		return f
+	}
+	if bytes.Equal(p, []byte("CD001")) {
+		return verdict.New(verdict.FilesystemInconsistent, layout.At("medium", off), "an ISO 9660 volume and a partition table at once: systems would see different contents")
+	}
+	return nil
+}

@@ -2,6 +2,7 @@ package translog_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -34,5 +35,5 @@ func (s softKey) Sign(ctx context.Context, digest [32]byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return ecdsa.SignASN1(rand.Reader, s.key, digest[:])
+	return s.key.Sign(nil, digest[:], crypto.SHA256) // deterministic, RFC 6979
 }

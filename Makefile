@@ -23,7 +23,7 @@ build: ## build the static programs into bin/
 	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
 demo: deps build ## run the main job on real media images with a software TPM
-	@$(GO) run ./internal/demo -bin bin
+	@$(GO) run $(if $(filter 0,$(shell id -u)),,-exec sudo) ./internal/demo -bin bin
 
 test: deps build lint ## run all tests (a missing tool is fatal here)
 	SALLYPORT_RING=host SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -timeout 15m ./...

@@ -1,0 +1,386 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/control"
+	"sallyport/internal/durable"
+	"sallyport/internal/ems"
+	"sallyport/internal/station"
+	"sallyport/internal/verdict"
+)
+
+type initCmd struct {
+	Root string `help:"Root document of the election authority; every station but the authority itself needs it." placeholder:"FILE" type:"existingfile"`
+}
+
+func (c *initCmd) Run(a *app) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	var root []byte
+	if c.Root != "" {
+		if root, err = os.ReadFile(c.Root); err != nil {
+			return err
+		}
+	}
+	id, err := station.Init(a.ctx, cfg, station.Options{Log: zerolog.Nop(), Now: time.Now}, root)
+	if err != nil {
+		return err
+	}
+	return a.print(id, func(w io.Writer) {
+		fmt.Fprintf(w, "station %s is initialised; its signing key is\n  %s\n", cfg.Station.ID, id.KeyID)
+		if cfg.Station.Role == "authority" {
+			fmt.Fprintln(w, "Next: 'sallyport trust issue' when the other stations have exported their records.")
+		} else {
+			fmt.Fprintln(w, "Next: 'sallyport trust export' writes the record that the authority needs; then 'sallyport trust install BUNDLE'.")
+		}
+	})
+}
+
+type statusCmd struct{}
+
+func (statusCmd) Run(a *app) error {
+	var s station.Status
+	if err := a.do(station.OpStatus, station.NoArgs{}, nil, &s); err != nil {
+		return err
+	}
+	if err := a.print(s, func(w io.Writer) { showStatus(w, &s) }); err != nil {
+		return err
+	}
+	if len(s.NotReady) > 0 {
+		return exit{ExitUnchecked}
+	}
+	return nil
+}
+
+func showStatus(w io.Writer, s *station.Status) {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	tpm := s.TPM
+	if s.SoftwareTPM {
+		tpm += " (software: not for production)"
+	}
+	runs := "no daemon; this command opened the station itself"
+	if s.Daemon {
+		runs = "sallyportd answers"
+	}
+	trust := "none installed"
+	if s.TrustVersion > 0 {
+		trust = fmt.Sprintf("version %d", s.TrustVersion)
+	}
+	for _, row := range [][2]string{
+		{"station", fmt.Sprintf("%s (%s), role %s, jurisdiction %s", s.Station, verdict.Escape(s.Name), s.Role, s.Jurisdiction)},
+		{"daemon", runs}, {"signing key", s.KeyID}, {"TPM", tpm}, {"trust bundle", trust},
+		{"audit log", fmt.Sprintf("%d entries", s.LogEntries)},
+		{"store", fmt.Sprintf("%d admitted, %d held, %s free", s.Admitted, s.Held, size(s.FreeBytes))},
+	} {
+		fmt.Fprintf(tw, "%s\t%s\n", row[0], row[1])
+	}
+	tw.Flush()
+	if len(s.NotReady) == 0 {
+		fmt.Fprintln(w, "ready to take media")
+	}
+	for _, why := range s.NotReady {
+		fmt.Fprintln(w, "NOT ready:", why)
+	}
+}
+
+type quarantineCmd struct {
+	List quarantineListCmd `cmd:"" help:"List what is held, newest first."`
+	Show quarantineShowCmd `cmd:"" help:"Everything known of one held item."`
+}
+
+type quarantineListCmd struct{}
+
+func (quarantineListCmd) Run(a *app) error {
+	var q station.Quarantine
+	if err := a.do(station.OpQuarantineList, station.NoArgs{}, nil, &q); err != nil {
+		return err
+	}
+	return a.print(q, func(w io.Writer) {
+		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(tw, "ITEM\tINSERTED\tMEDIUM\tFILES\tSIZE\tREASONS")
+		for _, h := range q.Items {
+			reasons := strings.Join(h.Reasons, ", ")
+			if h.Problem != "" {
+				reasons += " [this item is damaged: " + verdict.Escape(h.Problem) + "]"
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", h.Item, h.Inserted, h.Medium, h.Files, size(h.Bytes), reasons)
+		}
+		tw.Flush()
+		if len(q.Items) == 0 {
+			fmt.Fprintln(w, "nothing is held")
+		}
+	})
+}
+
+type quarantineShowCmd struct {
+	Item   string `arg:"" help:"The item's id, or an unambiguous beginning of it."`
+	Verify bool   `help:"Read all stored bytes again and compare their hashes."`
+}
+
+func (c *quarantineShowCmd) Run(a *app) error {
+	var h station.Held
+	if err := a.do(station.OpQuarantineShow, station.ItemArgs{Item: c.Item, Verify: c.Verify}, nil, &h); err != nil {
+		return err
+	}
+	return a.print(h, func(w io.Writer) {
+		m := h.Facts.Medium
+		fmt.Fprintf(w, "item %s\n  medium %s: %s %s, %s, inserted %s by uid %d\n", h.Item, m.ID, m.Source, verdict.Escape(m.Name), size(m.Size), m.Inserted, m.Caller)
+		for _, v := range m.Volumes {
+			fmt.Fprintf(w, "  volume: %s, %s, label %q, id %s\n", v.FS, size(v.Size), v.Label, v.ID)
+		}
+		if h.Facts.Package != "" {
+			fmt.Fprintf(w, "  package %s", h.Facts.Package)
+			if h.Facts.Station != "" {
+				fmt.Fprintf(w, ": %s from station %s, stream %s, sequence %d", h.Facts.Kind, h.Facts.Station, h.Facts.Stream, h.Facts.Seq)
+			}
+			fmt.Fprintln(w)
+		}
+		showFindings(w, "  ", h.Findings)
+		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		for _, f := range h.Files {
+			note := ""
+			if f.Partial {
+				note = "not whole"
+			}
+			fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\n", f.Size, f.SHA256, f.Name, note)
+		}
+		tw.Flush()
+		if h.Intact != "" {
+			fmt.Fprintf(w, "  stored bytes intact: %s\n", verdict.Escape(h.Intact))
+		}
+	})
+}
+
+type logCmd struct {
+	Show logShowCmd `cmd:"" help:"Print entries of the audit log."`
+}
+
+type logShowCmd struct {
+	From    int64     `help:"First entry."`
+	Event   string    `help:"Only this event, or this family of events (such as package)." placeholder:"EVENT"`
+	About   string    `help:"Only entries about this medium, package, manifest digest, station or person." placeholder:"ID"`
+	Outcome string    `help:"Only entries with this outcome." placeholder:"OUTCOME"`
+	Since   time.Time `help:"Only entries since this time (RFC 3339)." placeholder:"TIME"`
+}
+
+func (c *logShowCmd) Run(a *app) error {
+	filter := audit.Filter{From: c.From, Event: c.Event, About: c.About, Outcome: audit.Outcome(c.Outcome), Since: c.Since}
+	all := station.Log{Entries: []audit.Entry{}}
+	for {
+		var part station.Log
+		if err := a.do(station.OpLogShow, filter, nil, &part); err != nil {
+			return err
+		}
+		all.Size = part.Size
+		all.Entries = append(all.Entries, part.Entries...)
+		if len(part.Entries) < station.MaxLogAnswer {
+			break
+		}
+		filter.From = part.Entries[len(part.Entries)-1].Seq + 1
+	}
+	return a.print(all, func(w io.Writer) {
+		for _, e := range all.Entries {
+			fmt.Fprintln(w, logLine(&e))
+		}
+	})
+}
+
+// logLine is one entry on one line.
+func logLine(e *audit.Entry) string {
+	line := fmt.Sprintf("%6d  %s  %-17s %-7s", e.Seq, e.Wall, e.Event, e.Phase)
+	if !e.WallTrusted {
+		line += " (clock not trusted)"
+	}
+	if e.Phase == audit.PhaseOutcome {
+		line += fmt.Sprintf(" of %d", e.Ref)
+	}
+	if e.Outcome != "" {
+		line += " " + strings.ToUpper(string(e.Outcome))
+	}
+	if e.Subject.Medium != "" {
+		line += " medium=" + e.Subject.Medium
+	}
+	if e.Subject.Package != "" {
+		line += " package=" + e.Subject.Package
+	}
+	definition, _ := audit.Define(e.Event)
+	for _, name := range definition.Fields {
+		if v := e.Fields[name]; v != "" {
+			line += fmt.Sprintf(" %s=%q", name, v)
+		}
+	}
+	return line
+}
+
+type emsCmd struct {
+	Tally     tallyCmd     `cmd:"" help:"Count an election from its ballots and print the result."`
+	Elections electionsCmd `cmd:"" help:"List the elections in the core."`
+}
+
+type electionsCmd struct{}
+
+func (electionsCmd) Run(a *app) error {
+	var e station.Elections
+	if err := a.do(station.OpElections, station.NoArgs{}, nil, &e); err != nil {
+		return err
+	}
+	return a.print(e, func(w io.Writer) {
+		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(tw, "ELECTION\tDATE\tCONTESTS\tPRECINCTS\tBALLOTS\tNAME")
+		for _, x := range e.Elections {
+			fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%s\n", verdict.Escape(x.ID), x.Date, x.Contests, x.Precincts, x.Ballots, verdict.Escape(x.Name))
+		}
+		tw.Flush()
+	})
+}
+
+type tallyCmd struct {
+	Election string `arg:"" optional:"" help:"The election's id; not needed when the core holds only one."`
+}
+
+func (c *tallyCmd) Run(a *app) error {
+	var t ems.Tally
+	if err := a.do(station.OpTally, station.TallyArgs{ElectionID: c.Election}, nil, &t); err != nil {
+		return err
+	}
+	return a.print(t, func(w io.Writer) {
+		if err := t.WriteTable(w); err != nil {
+			fmt.Fprintln(a.err, "sallyport:", err)
+		}
+	})
+}
+
+type trustCmd struct {
+	Show    trustShowCmd    `cmd:"" help:"Show the installed trust bundle."`
+	Export  trustExportCmd  `cmd:"" help:"Write this station's record for the authority."`
+	Issue   trustIssueCmd   `cmd:"" help:"At the authority: issue the next trust bundle."`
+	Root    trustRootCmd    `cmd:"" help:"Write the root document that this station trusts."`
+	Key     trustKeyCmd     `cmd:"" help:"Write this station's public key in PEM, for sallyport-verify and openssl."`
+	Install trustInstallCmd `cmd:"" help:"Verify and install a trust bundle."`
+}
+
+type trustShowCmd struct{}
+
+func (trustShowCmd) Run(a *app) error {
+	var t station.Trust
+	if err := a.do(station.OpTrustShow, station.NoArgs{}, nil, &t); err != nil {
+		return err
+	}
+	return a.print(t, func(w io.Writer) { showTrust(w, &t) })
+}
+
+func showTrust(w io.Writer, t *station.Trust) {
+	fmt.Fprintf(w, "trust bundle version %d\n", t.Version)
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "STATION\tROLE\tJURISDICTION\tMAY SIGN\tELECTIONS\tKEY")
+	for _, s := range t.Stations {
+		var kinds []string
+		for _, k := range s.Kinds {
+			kinds = append(kinds, string(k))
+		}
+		for _, k := range s.Keys {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%.16s…\n", s.ID, s.Role, s.Jurisdiction, strings.Join(kinds, ","), strings.Join(s.Elections, ","), k.ID)
+		}
+	}
+	tw.Flush()
+}
+
+type trustExportCmd struct{ documentCmd }
+
+func (c *trustExportCmd) Run(a *app) error { return c.write(a, station.OpTrustExport) }
+
+type trustRootCmd struct{ documentCmd }
+
+func (c *trustRootCmd) Run(a *app) error { return c.write(a, station.OpTrustRoot) }
+
+type trustKeyCmd struct{ documentCmd }
+
+func (c *trustKeyCmd) Run(a *app) error { return c.write(a, station.OpTrustKey) }
+
+// documentCmd writes a document of the station to a file.
+type documentCmd struct {
+	Out string `required:"" help:"File to write; it must not exist." placeholder:"FILE"`
+}
+
+func (c *documentCmd) write(a *app, op string) error {
+	var d station.Document
+	if err := a.do(op, station.NoArgs{}, nil, &d); err != nil {
+		return err
+	}
+	return a.writeNew(c.Out, d)
+}
+
+// written is what commands print that write a file.
+type written struct {
+	File        string `json:"file"`
+	Fingerprint string `json:"fingerprint,omitzero"`
+}
+
+func (a *app) writeNew(path string, d station.Document) error {
+	if err := (durable.FS{}).CreateFile("cli.write", path, d.Body, 0o644); err != nil {
+		return err
+	}
+	return a.print(written{path, d.Fingerprint}, func(w io.Writer) {
+		fmt.Fprintln(w, "wrote", path)
+		if d.Fingerprint != "" {
+			fmt.Fprintln(w, "fingerprint, to be compared by people:", d.Fingerprint)
+		}
+	})
+}
+
+type trustIssueCmd struct {
+	Out       string   `required:"" help:"File to write the signed bundle to." placeholder:"FILE"`
+	Elections []string `help:"Elections for which these stations may sign." placeholder:"ID"`
+	Stations  []string `arg:"" help:"Station records with the kinds of package that each may sign: RECORD=KIND,KIND." placeholder:"RECORD=KINDS"`
+}
+
+func (c *trustIssueCmd) Run(a *app) error {
+	var args station.IssueArgs
+	for _, s := range c.Stations {
+		file, kinds, ok := strings.Cut(s, "=")
+		if !ok {
+			return control.Failf(control.CodeUsage, "%q does not say what the station may sign: write RECORD=KIND,KIND (or RECORD=none)", s)
+		}
+		record, err := os.ReadFile(file)
+		if err != nil {
+			return control.Failf(control.CodeUsage, "cannot read the station record: %v", err)
+		}
+		in := station.IssueStation{Record: record, Kinds: []string{}, Elections: []string{}}
+		if kinds != "none" {
+			in.Kinds, in.Elections = strings.Split(kinds, ","), c.Elections
+		}
+		args.Stations = append(args.Stations, in)
+	}
+	var bundle station.Document
+	if err := a.do(station.OpTrustIssue, args, nil, &bundle); err != nil {
+		return err
+	}
+	return a.writeNew(c.Out, bundle)
+}
+
+type trustInstallCmd struct {
+	Bundle string `arg:"" help:"The signed trust bundle." type:"existingfile"`
+}
+
+func (c *trustInstallCmd) Run(a *app) error {
+	bundle, err := os.ReadFile(c.Bundle)
+	if err != nil {
+		return err
+	}
+	var t station.Trust
+	if err := a.do(station.OpTrustInstall, station.InstallArgs{Bundle: bundle}, nil, &t); err != nil {
+		return err
+	}
+	return a.print(t, func(w io.Writer) { showTrust(w, &t) })
+}

@@ -1,0 +1,320 @@
+// Package intake is the sequencer of the sally port: it alone decides what
+// happens to a medium, in which order, and writes the audit entries. It takes
+// the open medium through the confined reader, the manifest verifier, the
+// vault and the EMS core, and turns every error on that way into a verdict
+// with reasons. It parses nothing itself: listings come checked from package
+// reader, manifests from package manifest; names and contents stay foreign
+// until a Verified manifest has vouched for them.
+//
+// An error from [Intake.Run] is not a verdict: it means that the record or the
+// store of this station cannot be relied on any more, and the daemon stops.
+package intake
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/durable"
+	"sallyport/internal/ems"
+	"sallyport/internal/manifest"
+	"sallyport/internal/reader"
+	"sallyport/internal/tpm"
+	"sallyport/internal/translog"
+	"sallyport/internal/vault"
+	"sallyport/internal/verdict"
+)
+
+// TPM is the part of the TPM that intake asks whether it still answers.
+type TPM interface {
+	Clock(ctx context.Context) (tpm.Clock, error)
+}
+
+// Config is what an Intake works with. All fields are needed, but Core, which
+// stations without an EMS leave nil.
+type Config struct {
+	Reader reader.Config
+	// Policy returns what this station trusts now, or a trust-missing finding.
+	Policy func() (manifest.Policy, error)
+	TPM    TPM
+	Audit  *audit.Recorder
+	// Journal is the log that Audit writes to, for reading.
+	Journal *translog.Log
+	Vault   *vault.Vault
+	Core    *ems.Core
+	// QuarantineMax is the most bytes kept of one medium that is held.
+	QuarantineMax int64
+	// Store is the folder whose free space decides whether media are taken, and
+	// Reserve the bytes that must stay free there.
+	Store   string
+	Reserve int64
+	Now     func() time.Time
+	Log     zerolog.Logger
+}
+
+// Intake takes media, one at a time.
+type Intake struct {
+	cfg    Config
+	ledger *ledger
+	mu     sync.Mutex // one medium at a time
+}
+
+// tpmTime bounds the question whether the TPM still answers.
+const tpmTime = 10 * time.Second
+
+// oldestClock is a time before which no honest clock of this software stands.
+var oldestClock = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Medium is an open medium and what the caller says of it.
+type Medium struct {
+	File   *os.File // read-only; the caller closes it
+	Source string   // "image" or "device"
+	Name   string
+	Caller uint32
+	// Progress may be nil; it is told bytes stored and bytes expected.
+	Progress func(phase string, done, total int64)
+}
+
+// Run takes one medium from insertion to verdict.
+func (in *Intake) Run(ctx context.Context, m Medium) (*Report, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	r := &run{Intake: in, medium: m, report: &Report{Findings: []verdict.Finding{}, Packages: []PackageReport{}, Litter: []string{}}}
+	if r.medium.Progress == nil {
+		r.medium.Progress = func(string, int64, int64) {}
+	}
+	id := make([]byte, 6)
+	rand.Read(id) // never fails (crypto/rand)
+	r.report.Medium = Facts{ID: hex.EncodeToString(id), Source: m.Source, Name: m.Name, Caller: int64(m.Caller),
+		Inserted: in.cfg.Now().UTC().Format(time.RFC3339), Volumes: []VolumeFact{}}
+	if st, err := m.File.Stat(); err == nil {
+		r.report.Medium.Size = st.Size()
+	}
+	if err := r.whole(ctx); err != nil {
+		return nil, fmt.Errorf("cannot finish medium %s: %w", r.report.Medium.ID, err)
+	}
+	return r.report, nil
+}
+
+// run is one medium on its way.
+type run struct {
+	*Intake
+	medium  Medium
+	report  *Report
+	session *reader.Session
+	layout  *layout
+	done    int64 // bytes stored so far
+	total   int64
+	items   int // vault items made so far
+	// lost is set when the reader can give nothing more.
+	lost *verdict.Finding
+}
+
+func (r *run) subject() audit.Subject {
+	return audit.Subject{Medium: r.report.Medium.ID, Person: "uid " + strconv.FormatInt(r.report.Medium.Caller, 10)}
+}
+
+// whole is the order of things; each step is a method below.
+func (r *run) whole(ctx context.Context) error {
+	f := r.report.Medium
+	if err := r.cfg.Audit.Event(ctx, audit.Event{ID: audit.MediumInserted, Subject: r.subject(), Fields: map[string]string{
+		"source": f.Source, "path": f.Name, "size": strconv.FormatInt(f.Size, 10),
+	}}); err != nil {
+		return err
+	}
+	policy, refusal := r.ready(ctx)
+	if refusal != nil {
+		return r.refuse(ctx, refusal)
+	}
+	intent, err := r.cfg.Audit.Intent(ctx, audit.Event{ID: audit.MediumRead, Subject: r.subject()})
+	if err != nil {
+		return err
+	}
+	session, err := reader.Start(ctx, r.cfg.Reader, r.medium.File)
+	if err != nil {
+		refusal := asFinding(err, verdict.SandboxUnavailable)
+		if err := intent.Outcome(ctx, audit.Refused, map[string]string{"reason": string(refusal.Reason)}); err != nil {
+			return err
+		}
+		return r.refuse(ctx, refusal)
+	}
+	r.session = session
+	err = r.read(ctx, policy)
+	if cerr := session.Close(); cerr != nil {
+		r.cfg.Log.Warn().Err(cerr).Msg("reader did not end cleanly")
+	}
+	if err != nil {
+		return err
+	}
+	return r.conclude(context.WithoutCancel(ctx), intent)
+}
+
+// ready says whether this station may read a medium at all; a finding when not.
+func (r *run) ready(ctx context.Context) (manifest.Policy, *verdict.Finding) {
+	if now := r.cfg.Now(); now.Before(oldestClock) {
+		return nil, verdict.New(verdict.ClockUnusable, "", "the clock says %s", now.UTC().Format(time.RFC3339))
+	}
+	if f := r.askTPM(ctx); f != nil {
+		return nil, f
+	}
+	free, err := durable.Free(r.cfg.Store)
+	if err != nil {
+		return nil, verdict.New(verdict.StoreFull, "", "the free space is not known: %v", err)
+	}
+	if free <= r.cfg.Reserve {
+		return nil, verdict.New(verdict.StoreFull, "", "%d bytes are free, %d must stay free", free, r.cfg.Reserve)
+	}
+	policy, err := r.cfg.Policy()
+	if err != nil {
+		return nil, asFinding(err, verdict.TrustMissing)
+	}
+	return policy, nil
+}
+
+func (r *run) askTPM(ctx context.Context) *verdict.Finding {
+	ctx, cancel := context.WithTimeout(ctx, tpmTime)
+	defer cancel()
+	if _, err := r.cfg.TPM.Clock(ctx); err != nil {
+		return asFinding(err, verdict.TPMUnavailable)
+	}
+	return nil
+}
+
+// read lists the medium, judges each package and keeps what it must.
+func (r *run) read(ctx context.Context, policy manifest.Policy) error {
+	listing, err := r.session.List()
+	if err != nil {
+		r.report.Findings = append(r.report.Findings, *asFinding(err, verdict.Unreadable))
+		r.report.Verdict = verdict.Held
+		return r.keepStray(ctx)
+	}
+	facts := &r.report.Medium
+	facts.Size, facts.Table = listing.Size, listing.Table
+	for _, v := range listing.Volumes {
+		facts.Volumes = append(facts.Volumes, VolumeFact{FS: v.FS, Label: verdict.Escape(v.Label), ID: verdict.Escape(v.ID), Size: v.Size})
+	}
+	r.layout = sortListing(listing)
+	for _, name := range r.layout.litter {
+		r.report.Litter = append(r.report.Litter, verdict.Escape(name))
+	}
+	r.layout.findings.sort()
+	r.report.Findings = append(r.report.Findings, r.layout.findings.all()...)
+	for _, e := range listing.Entries {
+		if !e.Dir && e.Size > 0 && r.total+e.Size > 0 {
+			r.total += e.Size
+		}
+	}
+	for _, f := range r.layout.packages {
+		if err := r.takePackage(ctx, f, policy); err != nil {
+			return err
+		}
+	}
+	if len(r.layout.stray) > 0 || len(r.layout.packages) == 0 {
+		return r.keepStray(ctx)
+	}
+	return nil
+}
+
+// refuse ends a medium that was not read.
+func (r *run) refuse(ctx context.Context, f *verdict.Finding) error {
+	r.report.Verdict = verdict.Refused
+	r.report.Findings = append(r.report.Findings, *f)
+	if err := r.writeVerdict(ctx); err != nil {
+		return err
+	}
+	return r.seal(ctx)
+}
+
+// conclude sums the packages up: accepted only when there is a package, every
+// one was accepted and the medium itself gave no reason against it.
+func (r *run) conclude(ctx context.Context, read audit.Intent) error {
+	r.report.Verdict = verdict.Accepted
+	if len(r.report.Packages) == 0 || len(r.report.Findings) > 0 {
+		r.report.Verdict = verdict.Held
+	}
+	for _, p := range r.report.Packages {
+		if p.Verdict != verdict.Accepted {
+			r.report.Verdict = verdict.Held
+		}
+	}
+	// The verdict comes before the end of the reading, so that a stop between
+	// the two leaves an open intent and no medium stays without a verdict.
+	if err := r.writeVerdict(ctx); err != nil {
+		return err
+	}
+	if err := read.Outcome(ctx, audit.Success, r.readFields()); err != nil {
+		return err
+	}
+	return r.seal(ctx)
+}
+
+// readFields is what the log keeps of a reading that came to its end.
+func (r *run) readFields() map[string]string {
+	f := r.report.Medium
+	var kinds []string
+	for _, v := range f.Volumes {
+		kinds = append(kinds, v.FS)
+	}
+	proof := r.session.Proof()
+	out := map[string]string{
+		"size": strconv.FormatInt(f.Size, 10), "bytes": strconv.FormatInt(r.report.Bytes, 10), "files": strconv.FormatInt(r.report.Files, 10),
+		"volumes": strconv.Itoa(len(f.Volumes)), "landlock": strconv.Itoa(proof.Landlock), "namespaces": strings.Join(proof.Namespaces, ","),
+	}
+	if f.Table != "" {
+		out["table"], out["filesystems"] = f.Table, strings.Join(kinds, ",")
+	}
+	if len(r.report.Litter) > 0 {
+		out["detail"] = "not read: " + strings.Join(r.report.Litter, ", ")
+	}
+	return out
+}
+
+// writeVerdict logs the verdict.
+func (r *run) writeVerdict(ctx context.Context) error {
+	reasons := map[verdict.Reason]bool{}
+	for _, f := range r.report.Findings {
+		reasons[f.Reason] = true
+	}
+	for _, p := range r.report.Packages {
+		for _, f := range p.Findings {
+			reasons[f.Reason] = true
+		}
+	}
+	fields := map[string]string{"reasons": joinReasons(reasons), "packages": strconv.Itoa(len(r.report.Packages)), "bytes": strconv.FormatInt(r.report.Bytes, 10)}
+	if len(r.report.Findings) > 0 {
+		fields["detail"] = r.report.Findings[0].Error()
+	}
+	seq, err := r.cfg.Audit.Record(ctx, audit.Event{ID: audit.MediumVerdict, Subject: r.subject(), Outcome: audit.Outcome(r.report.Verdict), Fields: fields})
+	if err != nil {
+		return err
+	}
+	r.report.Entry = seq
+	return nil
+}
+
+// seal has the TPM sign a checkpoint over the verdict. A TPM that has gone away
+// leaves the verdict unsealed, which the report says: the entries are durable
+// and the next checkpoint covers them.
+func (r *run) seal(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tpmTime)
+	defer cancel()
+	switch err := r.cfg.Audit.Checkpoint(ctx); {
+	case err == nil:
+		r.report.Sealed = true
+	case isReason(err, verdict.TPMUnavailable) || errors.Is(err, context.DeadlineExceeded):
+		r.cfg.Log.Error().Err(err).Msg("verdict not sealed")
+	default:
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package intake
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/strictjson"
+	"sallyport/internal/vault"
+	"sallyport/internal/verdict"
+)
+
+// maxNote bounds facts and outcomes, in bytes.
+const maxNote = 1 << 20
+
+// New returns an Intake after it has finished or undone what a stop of the
+// station left open:
+//
+//   - A staged item whose package the EMS core has already imported is
+//     admitted: the import was its point of no return, and every file of it was
+//     verified and durable before.
+//   - Every other staged item is held as interrupted, with the bytes it has.
+//   - Every open intent gets its outcome, every medium without a verdict gets
+//     "held".
+func New(ctx context.Context, cfg Config) (*Intake, error) {
+	in := &Intake{cfg: cfg, ledger: newLedger()}
+	if err := in.loadLedger(); err != nil {
+		return nil, err
+	}
+	if err := in.recoverItems(ctx); err != nil {
+		return nil, fmt.Errorf("cannot recover what the last stop left open: %w", err)
+	}
+	if err := in.closeIntents(ctx); err != nil {
+		return nil, fmt.Errorf("cannot recover what the last stop left open: %w", err)
+	}
+	return in, nil
+}
+
+// loadLedger reads the outcomes of all admitted items.
+func (in *Intake) loadLedger() error {
+	ids, err := in.cfg.Vault.List(vault.Admitted)
+	if err != nil {
+		return err
+	}
+	outcomes := make([]Outcome, 0, len(ids))
+	for _, id := range ids {
+		o, err := ReadOutcome(in.cfg.Vault, id)
+		if err != nil {
+			return err
+		}
+		outcomes = append(outcomes, o)
+	}
+	slices.SortFunc(outcomes, func(a, b Outcome) int {
+		if c := strings.Compare(streamKey(a.Station, a.Stream), streamKey(b.Station, b.Stream)); c != 0 {
+			return c
+		}
+		return int(a.Seq - b.Seq)
+	})
+	for _, o := range outcomes {
+		in.ledger.advance(o)
+	}
+	return nil
+}
+
+// ReadOutcome returns the outcome of a decided item.
+func ReadOutcome(v *vault.Vault, id string) (Outcome, error) {
+	var o Outcome
+	item, err := v.Get(id)
+	if err != nil {
+		return o, err
+	}
+	defer item.Close()
+	body, err := item.Outcome()
+	if err == nil {
+		err = strictjson.DecodeCanonical(body, &o, maxNote)
+	}
+	if err != nil {
+		return o, fmt.Errorf("cannot read the outcome of item %s: %w", id, err)
+	}
+	return o, nil
+}
+
+// ReadFacts returns what was known of an item when it was staged.
+func ReadFacts(item *vault.Item) (ItemFacts, error) {
+	var f ItemFacts
+	body, err := item.Facts()
+	if err == nil {
+		err = strictjson.DecodeCanonical(body, &f, maxNote)
+	}
+	if err != nil {
+		return f, fmt.Errorf("cannot read the facts of item %s: %w", item.ID(), err)
+	}
+	return f, nil
+}
+
+func (in *Intake) recoverItems(ctx context.Context) error {
+	left, err := in.cfg.Vault.Leftovers()
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		staged, err := in.cfg.Vault.Recover(l.ID, vault.Record{Data: []byte("{}")})
+		if err != nil {
+			return err
+		}
+		if err := in.recoverItem(ctx, l, staged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in *Intake) recoverItem(ctx context.Context, l vault.Leftover, staged *vault.Staged) error {
+	facts, ferr := ReadFacts(staged.Item)
+	if ferr != nil { // the stop came before the facts were durable
+		in.cfg.Log.Warn().Err(ferr).Str("item", l.ID).Msg("leftover without facts")
+	}
+	subject := audit.Subject{Medium: facts.Medium.ID, Package: facts.Package}
+	o, err := in.imported(l, facts)
+	if err != nil {
+		return err
+	}
+	action := audit.PackageHold
+	fields := map[string]string{"item": l.ID}
+	if o != nil {
+		action = audit.PackageAdmit
+	} else {
+		fields["reasons"] = string(verdict.Interrupted)
+	}
+	if err := in.cfg.Audit.Event(ctx, audit.Event{ID: audit.PackageRecovered, Subject: subject, Fields: map[string]string{
+		"item": l.ID, "complete": strconv.FormatBool(l.Complete), "action": string(action), "bytes": strconv.FormatInt(l.Bytes, 10),
+	}}); err != nil {
+		return err
+	}
+	intent, err := in.cfg.Audit.Intent(ctx, audit.Event{ID: action, Subject: subject, Fields: fields})
+	if err != nil {
+		return err
+	}
+	if o == nil {
+		reason := *verdict.New(verdict.Interrupted, "", "the station stopped before the package was decided")
+		item, err := holdItem(in.cfg.Vault, staged, []verdict.Finding{reason}, Outcome{Verdict: verdict.Held, Intent: intent.Seq(), Recovered: true})
+		if err != nil {
+			return err
+		}
+		item.Close()
+		return intent.Outcome(ctx, audit.Held, map[string]string{"item": l.ID})
+	}
+	o.Intent = intent.Seq()
+	body, err := strictjson.Encode(*o)
+	if err != nil {
+		return err
+	}
+	item, err := in.cfg.Vault.Admit(staged, body)
+	if err != nil {
+		return err
+	}
+	item.Close()
+	in.ledger.advance(*o)
+	return intent.Outcome(ctx, audit.Accepted, map[string]string{"item": l.ID})
+}
+
+// imported returns the outcome to complete when the EMS core holds a receipt
+// for a leftover that was not admitted yet, else nil.
+func (in *Intake) imported(l vault.Leftover, f ItemFacts) (*Outcome, error) {
+	if in.cfg.Core == nil || !l.Complete || l.Damage != nil || f.Digest == "" {
+		return nil, nil
+	}
+	if in.ledger.packages[f.Package] == f.Digest {
+		return nil, nil // a copy of what was admitted before
+	}
+	var digest [32]byte
+	if b, err := hex.DecodeString(f.Digest); err != nil || copy(digest[:], b) != len(digest) {
+		return nil, nil
+	}
+	receipt, ok, err := in.cfg.Core.Receipt(digest)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &Outcome{Verdict: verdict.Accepted, PackageID: f.Package, Digest: f.Digest, Kind: f.Kind, Station: f.Station, Stream: f.Stream, Seq: f.Seq, Receipt: &receipt, Recovered: true}, nil
+}
+
+// closeIntents gives every intent that a stop left open its outcome, and every
+// medium that was being read its verdict.
+func (in *Intake) closeIntents(ctx context.Context) error {
+	open, err := in.cfg.Audit.OpenIntents()
+	if err != nil {
+		return err
+	}
+	for _, e := range open {
+		intent, err := in.cfg.Audit.Resume(e)
+		if err != nil {
+			return err
+		}
+		outcome := audit.Interrupted
+		if e.Event == audit.PackageAdmit || e.Event == audit.PackageHold {
+			if item, err := in.cfg.Vault.Get(e.Fields["item"]); err == nil {
+				outcome = decided[item.State()]
+				item.Close()
+			}
+		}
+		if e.Event == audit.MediumRead {
+			if err := in.interruptedVerdict(ctx, e); err != nil {
+				return err
+			}
+		}
+		if err := intent.Outcome(ctx, outcome, map[string]string{"detail": "the station stopped before the outcome was written"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decided translates where an item stands into an outcome.
+var decided = map[vault.State]audit.Outcome{vault.Held: audit.Held, vault.Admitted: audit.Accepted}
+
+// interruptedVerdict gives a medium whose reading was cut off its verdict,
+// unless the stop came after the verdict and before the end of the reading.
+func (in *Intake) interruptedVerdict(ctx context.Context, read audit.Entry) error {
+	for _, err := range audit.Query(in.cfg.Journal, audit.Filter{From: read.Seq, Event: string(audit.MediumVerdict), About: read.Subject.Medium}) {
+		return err // nil: it has its verdict
+	}
+	return in.cfg.Audit.Event(ctx, audit.Event{ID: audit.MediumVerdict, Subject: read.Subject, Outcome: audit.Held, Fields: map[string]string{
+		"reasons": string(verdict.Interrupted),
+	}})
+}

@@ -1,0 +1,114 @@
+package intake
+
+import (
+	"sallyport/internal/ems"
+	"sallyport/internal/verdict"
+)
+
+// Report is the answer to one medium, as the operator gets it.
+type Report struct {
+	Medium   Facts             `json:"medium"`
+	Verdict  verdict.Verdict   `json:"verdict"`
+	Findings []verdict.Finding `json:"findings"` // of the medium as a whole
+	Packages []PackageReport   `json:"packages"`
+	// Litter names what operating systems left at the root; it was not read.
+	Litter []string `json:"litter"`
+	Files  int64    `json:"files"` // files stored
+	Bytes  int64    `json:"bytes"` // bytes stored
+	// Entry is the sequence number of the verdict in the audit log.
+	Entry int64 `json:"entry"`
+	// Sealed says whether a checkpoint signed by the TPM covers that entry.
+	Sealed bool `json:"sealed"`
+}
+
+// PackageReport is the answer to one package, or to the files of a medium that
+// belong to none (Package is empty then).
+type PackageReport struct {
+	Package  string            `json:"package"`
+	Kind     string            `json:"kind,omitzero"`   // only when the manifest was verified
+	Signer   string            `json:"signer,omitzero"` // station id, likewise
+	Verdict  verdict.Verdict   `json:"verdict"`
+	Findings []verdict.Finding `json:"findings"`
+	// Item is the vault's item that keeps the bytes; empty when nothing could be kept.
+	Item    string       `json:"item,omitzero"`
+	Files   int64        `json:"files"`
+	Bytes   int64        `json:"bytes"`
+	Receipt *ems.Receipt `json:"receipt,omitzero"`
+}
+
+// Facts is what is known of a medium from outside its file systems and from
+// their headers. It is kept with every item of the medium.
+type Facts struct {
+	ID       string       `json:"id"`     // given by this station, random
+	Source   string       `json:"source"` // "image" or "device"
+	Name     string       `json:"name"`   // as the caller calls it
+	Inserted string       `json:"inserted"`
+	Caller   int64        `json:"caller"` // uid
+	Size     int64        `json:"size"`   // bytes
+	Table    string       `json:"table,omitzero"`
+	Volumes  []VolumeFact `json:"volumes"`
+}
+
+// VolumeFact describes one volume.
+type VolumeFact struct {
+	FS    string `json:"fs,omitzero"`
+	Label string `json:"label,omitzero"`
+	ID    string `json:"id,omitzero"`
+	Size  int64  `json:"size"`
+}
+
+// ItemFacts is what the vault keeps as the facts of an item.
+type ItemFacts struct {
+	Medium  Facts  `json:"medium"`
+	Package string `json:"package,omitzero"` // folder name on the medium
+	// The following are set only after the manifest was verified.
+	Digest  string `json:"digest,omitzero"` // SHA-256 of the payload
+	Kind    string `json:"kind,omitzero"`
+	Station string `json:"station,omitzero"`
+	Stream  string `json:"stream,omitzero"`
+	Seq     int64  `json:"seq,omitzero"`
+}
+
+// Outcome is what the vault keeps as the outcome of an item.
+type Outcome struct {
+	Verdict   verdict.Verdict `json:"verdict"`
+	PackageID string          `json:"package_id,omitzero"`
+	Digest    string          `json:"digest,omitzero"`
+	Kind      string          `json:"kind,omitzero"`
+	Station   string          `json:"station,omitzero"`
+	Stream    string          `json:"stream,omitzero"`
+	Seq       int64           `json:"seq,omitzero"`
+	Intent    int64           `json:"intent"` // audit entry of the intent
+	Receipt   *ems.Receipt    `json:"receipt,omitzero"`
+	Recovered bool            `json:"recovered,omitzero"`
+}
+
+// ExitCode maps a report to the command line's exit status: 0 accepted,
+// 3 held, 4 refused by device policy, 5 could not be checked. A verdict that
+// the TPM could not seal is 5 as well.
+func (r *Report) ExitCode() int {
+	all := append([]verdict.Finding{}, r.Findings...)
+	for _, p := range r.Packages {
+		all = append(all, p.Findings...)
+	}
+	if r.Verdict == verdict.Accepted {
+		if r.Sealed {
+			return 0
+		}
+		return 5
+	}
+	unchecked := len(all) > 0
+	for _, f := range all {
+		switch f.Reason.Family() {
+		case verdict.Policy:
+			return 4
+		case verdict.Unchecked:
+		default:
+			unchecked = false
+		}
+	}
+	if unchecked {
+		return 5
+	}
+	return 3
+}

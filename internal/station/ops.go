@@ -1,0 +1,248 @@
+package station
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sys/unix"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/control"
+	"sallyport/internal/durable"
+	"sallyport/internal/ems"
+	"sallyport/internal/intake"
+	"sallyport/internal/strictjson"
+	"sallyport/internal/vault"
+	"sallyport/internal/verdict"
+)
+
+// Handle carries out one request of the control socket.
+func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
+	switch c.Op {
+	case OpStatus:
+		return s.status(ctx)
+	case OpIntake:
+		return with(c, func(a IntakeArgs) (any, error) { return s.opIntake(ctx, c, a) })
+	case OpSeal:
+		return with(c, func(a SealArgs) (any, error) { return s.opSeal(ctx, a) })
+	case OpQuarantineList:
+		return s.quarantine()
+	case OpQuarantineShow:
+		return with(c, s.showItem)
+	case OpLogShow:
+		return with(c, s.showLog)
+	case OpTrustShow:
+		return s.showTrust()
+	case OpTrustInstall:
+		return with(c, func(a InstallArgs) (any, error) { return s.installTrust(ctx, a) })
+	case OpTrustExport:
+		return s.record()
+	case OpTrustRoot:
+		return s.rootDocument()
+	case OpTrustKey:
+		return s.keyPEM()
+	case OpTrustIssue:
+		return with(c, func(a IssueArgs) (any, error) { return s.issueTrust(ctx, a) })
+	case OpElections:
+		list, err := s.core.Elections(ctx)
+		return Elections{Elections: list}, err
+	case OpTally:
+		return with(c, func(a TallyArgs) (any, error) { return s.tally(ctx, a) })
+	}
+	return nil, control.Failf(control.CodeUsage, "there is no operation %q", verdict.Escape(c.Op))
+}
+
+// with decodes a request's arguments.
+func with[A any](c *control.Call, do func(A) (any, error)) (any, error) {
+	var a A
+	if err := strictjson.Decode(jsontext.Value(c.Args), &a, control.MaxFrame); err != nil {
+		return nil, control.Failf(control.CodeUsage, "the arguments of %s are malformed: %v", c.Op, err)
+	}
+	return do(a)
+}
+
+func (s *Station) opIntake(ctx context.Context, c *control.Call, a IntakeArgs) (any, error) {
+	if c.Medium == nil {
+		return nil, control.Failf(control.CodeUsage, "no medium came with the request")
+	}
+	flags, err := unix.FcntlInt(c.Medium.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_ACCMODE != unix.O_RDONLY {
+		return nil, control.Failf(control.CodeUsage, "the medium was not opened for reading only")
+	}
+	st, err := c.Medium.Stat()
+	if err != nil || !(st.Mode().IsRegular() || st.Mode().Type() == deviceMode) {
+		return nil, control.Failf(control.CodeUsage, "%s is neither an image file nor a block device", verdict.Escape(a.Name))
+	}
+	source := "image"
+	if !st.Mode().IsRegular() {
+		source = "device"
+	}
+	report, err := s.intake.Run(ctx, intake.Medium{File: c.Medium, Source: source, Name: a.Name, Caller: c.Peer.UID,
+		Progress: func(phase string, done, total int64) {
+			c.Progress(control.Progress{Phase: phase, Done: done, Total: total})
+		}})
+	if err != nil {
+		return nil, s.die(err)
+	}
+	return report, nil
+}
+
+func (s *Station) status(ctx context.Context) (any, error) {
+	st := Status{Station: s.identity.ID, Name: s.cfg.Station.Name, Role: s.identity.Role, Jurisdiction: s.identity.Jurisdiction,
+		Daemon: s.opt.Daemon, Production: s.cfg.Production, KeyID: s.tpm.KeyID(), TPM: strings.TrimSpace(s.tpm.Info().Manufacturer + " " + s.tpm.Info().Firmware),
+		SoftwareTPM: s.tpm.Info().Software, LogEntries: s.journal.Size(), NotReady: []string{}}
+	if _, err := s.tpm.Clock(ctx); err != nil {
+		st.NotReady = append(st.NotReady, err.Error())
+	} else {
+		st.TPMReady = true
+	}
+	if t, err := s.trust.Current(); err != nil {
+		st.NotReady = append(st.NotReady, err.Error())
+	} else {
+		st.TrustVersion = t.Version()
+	}
+	var err error
+	if st.FreeBytes, err = durable.Free(s.cfg.StateDir); err != nil {
+		return nil, err
+	}
+	if st.FreeBytes <= s.cfg.Limits.ReserveBytes {
+		st.NotReady = append(st.NotReady, verdict.New(verdict.StoreFull, "", "%d bytes are free, %d must stay free", st.FreeBytes, s.cfg.Limits.ReserveBytes).Error())
+	}
+	held, err := s.vault.List(vault.Held)
+	if err != nil {
+		return nil, err
+	}
+	admitted, err := s.vault.List(vault.Admitted)
+	st.Held, st.Admitted = len(held), len(admitted)
+	return st, err
+}
+
+func (s *Station) quarantine() (any, error) {
+	ids, err := s.vault.List(vault.Held)
+	if err != nil {
+		return nil, err
+	}
+	out := Quarantine{Items: []HeldSummary{}}
+	for _, id := range ids {
+		out.Items = append(out.Items, s.summarise(id))
+	}
+	slices.SortStableFunc(out.Items, func(a, b HeldSummary) int { return strings.Compare(b.Inserted, a.Inserted) })
+	return out, nil
+}
+
+// summarise never fails: an item that cannot be read is the one that a
+// reviewer must see.
+func (s *Station) summarise(id string) HeldSummary {
+	h := HeldSummary{Item: id, Reasons: []string{}}
+	item, err := s.vault.Get(id)
+	if err != nil {
+		h.Problem = err.Error()
+		return h
+	}
+	defer item.Close()
+	h.Bytes, h.Files = item.Bytes(), item.Count()
+	for _, f := range item.Reasons() {
+		if !slices.Contains(h.Reasons, string(f.Reason)) {
+			h.Reasons = append(h.Reasons, string(f.Reason))
+		}
+	}
+	facts, err := intake.ReadFacts(item)
+	if err != nil {
+		h.Problem = err.Error()
+		return h
+	}
+	h.Inserted, h.Medium, h.Package = facts.Medium.Inserted, verdict.Escape(facts.Medium.Name), facts.Package
+	return h
+}
+
+func (s *Station) showItem(a ItemArgs) (any, error) {
+	id, err := s.findItem(a.Item)
+	if err != nil {
+		return nil, err
+	}
+	item, err := s.vault.Get(id)
+	if err != nil {
+		return nil, control.Failf(control.CodeNotFound, "item %s cannot be read: %v", id, err)
+	}
+	defer item.Close()
+	out := Held{Item: id, Findings: item.Reasons(), Files: []HeldFile{}}
+	if out.Facts, err = intake.ReadFacts(item); err != nil {
+		return nil, control.Failf(control.CodeNotFound, "%v", err)
+	}
+	files, err := item.Files()
+	if err != nil {
+		return nil, control.Failf(control.CodeNotFound, "item %s cannot be read: %v", id, err)
+	}
+	for _, f := range files {
+		out.Files = append(out.Files, HeldFile{Name: verdict.Escape(f.Name), Size: f.Size, SHA256: hex.EncodeToString(f.SHA256[:]), Partial: f.Partial})
+	}
+	if a.Verify {
+		out.Intact = "yes"
+		if err := item.Verify(); err != nil {
+			out.Intact = err.Error()
+		}
+	}
+	return out, nil
+}
+
+// findItem completes an unambiguous beginning of a held item's id.
+func (s *Station) findItem(start string) (string, error) {
+	ids, err := s.vault.List(vault.Held)
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(ids, start) {
+		return start, nil
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return start == "" || !strings.HasPrefix(id, start) })
+	switch len(ids) {
+	case 1:
+		return ids[0], nil
+	case 0:
+		return "", control.Failf(control.CodeNotFound, "no held item begins with %q; 'sallyport quarantine list' shows them", verdict.Escape(start))
+	}
+	return "", control.Failf(control.CodeUsage, "%d held items begin with %q: give more of the id", len(ids), verdict.Escape(start))
+}
+
+// MaxLogAnswer bounds the entries of one answer; a caller asks again from where
+// it stopped.
+const MaxLogAnswer = 10_000
+
+func (s *Station) showLog(f audit.Filter) (any, error) {
+	out := Log{Size: s.journal.Size(), Entries: []audit.Entry{}}
+	for e, err := range audit.Query(s.journal, f) {
+		if err != nil {
+			return nil, control.Failf(control.CodeUnavailable, "the log is damaged: %v; run 'sallyport-verify log'", err)
+		}
+		if out.Entries = append(out.Entries, e); len(out.Entries) == MaxLogAnswer {
+			break
+		}
+	}
+	return out, nil
+}
+
+func (s *Station) tally(ctx context.Context, a TallyArgs) (any, error) {
+	if a.ElectionID == "" {
+		list, err := s.core.Elections(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) != 1 {
+			return nil, control.Failf(control.CodeUsage, "the EMS core holds %s elections: name one ('sallyport ems elections' lists them)", strconv.Itoa(len(list)))
+		}
+		a.ElectionID = list[0].ID
+	}
+	t, err := s.core.Tally(ctx, a.ElectionID)
+	if f, ok := verdict.Find(err); ok {
+		return nil, control.Failf(string(f.Reason), "%v", f)
+	}
+	if errors.Is(err, ems.ErrNoElection) {
+		return nil, control.Failf(control.CodeNotFound, "%v", err)
+	}
+	return t, err
+}

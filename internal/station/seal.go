@@ -1,0 +1,146 @@
+package station
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/control"
+	"sallyport/internal/manifest"
+	"sallyport/internal/strictjson"
+	"sallyport/internal/verdict"
+)
+
+// streamsFile keeps, for each stream this station seals, the digest of its last
+// package; sealedDir keeps every envelope it signed.
+const streamsFile = "streams.json"
+
+// streams is streams.json.
+type streams struct {
+	V    int               `json:"v"`
+	Last map[string]string `json:"last"` // stream to SHA-256 of the last payload
+}
+
+const maxStreams = 4 << 20
+
+// seal signs a list of files. The caller has read and hashed them from this
+// machine; nothing that was read back from a medium is ever signed. The
+// sequence number is taken from the TPM's counter first, so that a failure
+// afterwards wastes a number and never gives one out twice.
+//
+//	intent, NV_Increment, sign, write(sealed/ID), write(streams.json), outcome
+func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
+	s.sealing.Lock()
+	defer s.sealing.Unlock()
+	trusted, err := s.trust.Current()
+	if err != nil {
+		return nil, err
+	}
+	if a.Stream == "" {
+		a.Stream = defaultStream(a)
+	}
+	last, err := s.readStreams()
+	if err != nil {
+		return nil, err
+	}
+	subject := audit.Subject{Package: a.PackageID, Station: s.identity.ID}
+	intent, err := s.audit.Intent(ctx, audit.Event{ID: audit.PackageSeal, Subject: subject, Fields: map[string]string{
+		"kind": string(a.Kind), "election_id": a.ElectionID, "audience": a.Audience, "stream": a.Stream, "files": strconv.Itoa(len(a.Files)),
+	}})
+	if err != nil {
+		return nil, s.die(err)
+	}
+	sealed, err := s.signPackage(ctx, a, last, trusted.Version())
+	if err != nil {
+		return nil, errors.Join(err, intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()}))
+	}
+	if err := intent.Outcome(ctx, audit.Success, map[string]string{"package_seq": strconv.FormatInt(sealed.Seq, 10), "manifest_sha256": sealed.Digest}); err != nil {
+		return nil, s.die(err)
+	}
+	return sealed, s.audit.Checkpoint(ctx)
+}
+
+// defaultStream names the order in which one receiver gets one kind of package.
+func defaultStream(a SealArgs) string {
+	name := string(a.Kind) + "." + a.Audience
+	if a.Audience == manifest.AudienceAll {
+		name = string(a.Kind) + ".all"
+	}
+	return name
+}
+
+func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, epoch int64) (*Sealed, error) {
+	clock, err := s.tpm.Clock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seq, err := s.tpm.CounterIncrement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &manifest.Payload{
+		V: manifest.Version, PackageID: a.PackageID, Kind: a.Kind, Jurisdiction: s.identity.Jurisdiction,
+		ElectionID: a.ElectionID, ElectionSHA256: a.ElectionSHA256, Audience: a.Audience,
+		Stream: a.Stream, Seq: int64(seq), PrevSHA256: last.Last[a.Stream],
+		Created: manifest.Created{RTC: s.opt.Now().UTC().Format(time.RFC3339), Clock: int64(clock.Milliseconds),
+			Reset: int64(clock.ResetCount), Restart: int64(clock.RestartCount), Safe: clock.Safe},
+		TrustEpoch: epoch,
+		Signer:     manifest.Origin{StationID: s.identity.ID, KeyID: s.tpm.KeyID(), Role: s.identity.Role},
+		Files:      a.Files,
+	}
+	for _, f := range a.Files {
+		p.Totals.Files++
+		p.Totals.Bytes += f.Size
+	}
+	envelope, err := manifest.Seal(ctx, p, s.tpm)
+	if err != nil {
+		return nil, err
+	}
+	// What receivers will compute from the envelope, not from our own struct.
+	e, err := manifest.ParseEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(e.Payload)
+	out := &Sealed{PackageID: a.PackageID, Envelope: envelope, Digest: hex.EncodeToString(digest[:]), Stream: a.Stream, Seq: p.Seq}
+	if err := s.opt.FS.CreateFile("station.seal.envelope", filepath.Join(s.cfg.StateDir, sealedDir, a.PackageID+".dsse.json"), envelope, 0o400); err != nil {
+		return nil, err
+	}
+	last.Last[a.Stream] = out.Digest
+	body, err := strictjson.Encode(last)
+	if err != nil {
+		return nil, err
+	}
+	return out, s.opt.FS.WriteFile("station.seal.streams", filepath.Join(s.cfg.StateDir, sealedDir, streamsFile), body, 0o600)
+}
+
+func (s *Station) readStreams() (*streams, error) {
+	st := &streams{V: 1, Last: map[string]string{}}
+	data, err := os.ReadFile(filepath.Join(s.cfg.StateDir, sealedDir, streamsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return st, nil
+	}
+	if err == nil {
+		err = strictjson.DecodeCanonical(data, st, maxStreams)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", streamsFile, err)
+	}
+	return st, nil
+}
+
+// opSeal turns what is wrong with a request into a sentence for its caller.
+func (s *Station) opSeal(ctx context.Context, a SealArgs) (any, error) {
+	sealed, err := s.seal(ctx, a)
+	if f, ok := verdict.Find(err); ok {
+		return nil, control.Failf(string(f.Reason), "cannot seal the package: %v", f)
+	}
+	return sealed, err
+}

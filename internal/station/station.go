@@ -1,0 +1,274 @@
+// Package station wires one station together: it owns the state folder and
+// everything in it, opens the TPM, the audit log, the vault, the trust store
+// and the EMS core in the order in which they depend on each other, and answers
+// the operations of the control socket. It decides about no medium (that is
+// package intake) and parses nothing foreign but the documents that an
+// administrator hands to 'trust', which package trust decodes strictly.
+package station
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/config"
+	"sallyport/internal/durable"
+	"sallyport/internal/ems"
+	"sallyport/internal/intake"
+	"sallyport/internal/limit"
+	"sallyport/internal/manifest"
+	"sallyport/internal/reader"
+	"sallyport/internal/strictjson"
+	"sallyport/internal/tpm"
+	"sallyport/internal/translog"
+	"sallyport/internal/trust"
+	"sallyport/internal/vault"
+)
+
+// Names in the state folder.
+const (
+	identityFile = "station.json" // written last by Init: with it the station exists
+	unfinished   = "init.unfinished"
+	logDir       = "log"
+	vaultDir     = "vault"
+	trustDir     = "trust"
+	sealedDir    = "sealed"
+	emsFile      = "ems.db"
+)
+
+// maxIdentity bounds station.json, in bytes.
+const maxIdentity = 64 << 10
+
+// identity is station.json: who this station is and which keys are its own.
+type identity struct {
+	V            int          `json:"v"`
+	ID           string       `json:"id"`
+	Role         string       `json:"role"`
+	Jurisdiction string       `json:"jurisdiction"`
+	TPM          tpm.Identity `json:"tpm"`
+}
+
+// Options of [Open].
+type Options struct {
+	FS     durable.FS
+	Log    zerolog.Logger
+	Daemon bool // sallyportd, not the command line
+	Now    func() time.Time
+}
+
+// Station is an open station. It is safe for concurrent use.
+type Station struct {
+	cfg      *config.Config
+	opt      Options
+	lock     *durable.Lock
+	identity identity
+	tpm      *tpm.TPM
+	journal  *translog.Log
+	audit    *audit.Recorder
+	vault    *vault.Vault
+	core     *ems.Core
+	trust    *trust.Store
+	intake   *intake.Intake
+	sealing  sync.Mutex
+	started  time.Time
+
+	// fatal receives the error that makes the daemon stop.
+	fatal chan error
+}
+
+// ErrNotInitialised means that the state folder holds no station.
+var ErrNotInitialised = errors.New("this station is not initialised: run 'sallyport init'")
+
+// Open opens an initialised station, alone, and finishes what a stop left open.
+func Open(ctx context.Context, cfg *config.Config, opt Options) (*Station, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	s := &Station{cfg: cfg, opt: opt, fatal: make(chan error, 1), started: opt.Now()}
+	if err := s.open(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("cannot open station %s: %w", cfg.Station.ID, err)
+	}
+	return s, nil
+}
+
+func (s *Station) open(ctx context.Context) (err error) {
+	dir := s.cfg.StateDir
+	if s.identity, err = readIdentity(dir); err != nil {
+		return err
+	}
+	if s.identity.ID != s.cfg.Station.ID || s.identity.Role != s.cfg.Station.Role || s.identity.Jurisdiction != s.cfg.Station.Jurisdiction {
+		return fmt.Errorf("the configuration says station %s (%s, %s), the state folder belongs to station %s (%s, %s): correct [station] in the configuration",
+			s.cfg.Station.ID, s.cfg.Station.Role, s.cfg.Station.Jurisdiction, s.identity.ID, s.identity.Role, s.identity.Jurisdiction)
+	}
+	if s.lock, err = durable.LockDir(dir); err != nil {
+		return err
+	}
+	if s.tpm, err = openTPM(ctx, s.cfg); err != nil {
+		return err
+	}
+	if err := s.tpm.LoadIdentity(ctx, s.identity.TPM); err != nil {
+		return err
+	}
+	if s.journal, err = translog.Open(filepath.Join(dir, logDir), translog.Options{FS: s.opt.FS}); err != nil {
+		return err
+	}
+	if s.audit, err = audit.Open(ctx, s.journal, s.tpm, audit.Options{}); err != nil {
+		return err
+	}
+	if s.vault, err = vault.Open(filepath.Join(dir, vaultDir), vault.Options{FS: s.opt.FS, Reserve: s.cfg.Limits.ReserveBytes}); err != nil {
+		return err
+	}
+	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
+		return err
+	}
+	if s.trust, err = trust.OpenStore(filepath.Join(dir, trustDir), s.opt.FS); err != nil {
+		return err
+	}
+	if err := s.logStart(ctx); err != nil {
+		return err
+	}
+	s.intake, err = intake.New(ctx, s.intakeConfig())
+	return err
+}
+
+func (s *Station) intakeConfig() intake.Config {
+	return intake.Config{
+		Reader: ReaderConfig(s.cfg, s.opt.Log),
+		Policy: s.policy,
+		TPM:    s.tpm, Audit: s.audit, Journal: s.journal, Vault: s.vault, Core: s.core,
+		QuarantineMax: s.cfg.Limits.QuarantineMaxBytes,
+		Store:         filepath.Join(s.cfg.StateDir, vaultDir), Reserve: s.cfg.Limits.ReserveBytes,
+		Now: s.opt.Now, Log: s.opt.Log,
+	}
+}
+
+// ReaderConfig is how a station runs the confined reader.
+func ReaderConfig(cfg *config.Config, log zerolog.Logger) reader.Config {
+	limits := limit.Default()
+	limits.Stall, limits.Total = cfg.Limits.Stall, cfg.Limits.Total
+	return reader.Config{Binary: cfg.Reader, Limits: limits, Log: log}
+}
+
+// policy is what this station trusts at this moment.
+func (s *Station) policy() (manifest.Policy, error) {
+	trusted, err := s.trust.Current()
+	if err != nil {
+		return nil, err
+	}
+	return trusted.Policy(trust.Self{StationID: s.identity.ID, Jurisdiction: s.identity.Jurisdiction, Elections: s.cfg.Station.Elections}), nil
+}
+
+func (s *Station) logStart(ctx context.Context) error {
+	info := s.tpm.Info()
+	clock, err := s.tpm.Clock(ctx)
+	if err != nil {
+		return err
+	}
+	counter, err := s.tpm.CounterRead(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.audit.Event(ctx, audit.Event{ID: audit.StationStart, Fields: map[string]string{
+		"station_id": s.identity.ID, "role": s.identity.Role, "jurisdiction": s.identity.Jurisdiction, "key_id": s.tpm.KeyID(),
+		"version": Version(), "production": strconv.FormatBool(s.cfg.Production), "pid": strconv.Itoa(os.Getpid()),
+	}}); err != nil {
+		return err
+	}
+	return s.audit.Event(ctx, audit.Event{ID: audit.TPMReady, Fields: map[string]string{
+		"manufacturer": info.Manufacturer, "vendor": info.Vendor, "firmware": info.Firmware, "software": strconv.FormatBool(info.Software),
+		"counter_value": strconv.FormatUint(counter, 10), "clock": strconv.FormatUint(clock.Milliseconds, 10),
+		"resets": strconv.FormatUint(uint64(clock.ResetCount), 10), "restarts": strconv.FormatUint(uint64(clock.RestartCount), 10), "safe": strconv.FormatBool(clock.Safe),
+	}})
+}
+
+// Close logs the stop, seals the log and releases everything.
+func (s *Station) Close(ctx context.Context) error {
+	err := s.audit.Event(ctx, audit.Event{ID: audit.StationStop, Fields: map[string]string{
+		"uptime_s": strconv.FormatInt(int64(s.opt.Now().Sub(s.started).Seconds()), 10),
+	}})
+	if err == nil {
+		err = s.audit.Checkpoint(ctx)
+	}
+	return errors.Join(err, s.close())
+}
+
+// close releases what is open, in the reverse order of opening.
+func (s *Station) close() error {
+	var errs []error
+	if s.core != nil {
+		errs = append(errs, s.core.Close())
+	}
+	if s.vault != nil {
+		errs = append(errs, s.vault.Close())
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close())
+	}
+	if s.tpm != nil {
+		errs = append(errs, s.tpm.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Fatal delivers the error after which the station must stop.
+func (s *Station) Fatal() <-chan error { return s.fatal }
+
+// die makes the error known to whoever runs the station, once, and logs it when
+// the log still works.
+func (s *Station) die(err error) error {
+	_ = s.audit.Event(context.Background(), audit.Event{ID: audit.ErrorFatal, Fields: map[string]string{"error": err.Error()}})
+	select {
+	case s.fatal <- err:
+	default:
+	}
+	return err
+}
+
+func openTPM(ctx context.Context, cfg *config.Config) (*tpm.TPM, error) {
+	t, err := tpm.Open(ctx, cfg.TPM)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Production && t.Info().Software {
+		t.Close()
+		return nil, fmt.Errorf("the TPM at %s is a software TPM (%s), which can be copied and rolled back: production = true forbids it", cfg.TPM, t.Info().Manufacturer)
+	}
+	return t, nil
+}
+
+func readIdentity(dir string) (identity, error) {
+	var id identity
+	data, err := os.ReadFile(filepath.Join(dir, identityFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return id, ErrNotInitialised
+	}
+	if err == nil {
+		err = strictjson.DecodeCanonical(data, &id, maxIdentity)
+	}
+	if err != nil {
+		return id, fmt.Errorf("cannot read %s: %w", identityFile, err)
+	}
+	return id, nil
+}
+
+// Version is the program's version from its build information.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}

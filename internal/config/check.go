@@ -46,6 +46,9 @@ func (c *checker) station(s *Station) {
 	if c.required("station.jurisdiction", `"us-xx-example"`) && !manifest.IsScope(s.Jurisdiction) {
 		c.bad("station.jurisdiction", "is %q; use 1 to 128 letters, digits or . _ ~ : / - beginning with a letter or digit", s.Jurisdiction)
 	}
+	if !c.short("station.elections", len(s.Elections)) {
+		return
+	}
 	for i, e := range s.Elections {
 		if !manifest.IsScope(e) {
 			c.bad("station.elections", "%q is not the id of an election; each must be named, * is not possible", e)
@@ -125,6 +128,9 @@ func (c *checker) path(key, path, folder string) string {
 }
 
 func (c *checker) ids(key string, ids []uint32) {
+	if !c.short(key, len(ids)) {
+		return
+	}
 	for i, id := range ids {
 		if id == 1<<32-1 {
 			c.bad(key, "%d means no user and no group to the kernel", id)
@@ -133,6 +139,16 @@ func (c *checker) ids(key string, ids []uint32) {
 			c.bad(key, "%d stands there twice; remove one", id)
 		}
 	}
+}
+
+// maxList is the longest list; nobody reads a longer one.
+const maxList = 256
+
+func (c *checker) short(key string, n int) bool {
+	if n > maxList {
+		c.bad(key, "has %d entries, at most %d are allowed", n, maxList)
+	}
+	return n <= maxList
 }
 
 func printable(s string) bool {

@@ -43,8 +43,8 @@ func TestTheShippedExampleIsValidAndNamesEveryKeyAndDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &checker{lines: map[string]int{}}
-	c.walk(data)
+	c := newChecker(example, data)
+	c.walk()
 	if d := cmp.Diff(slices.Sorted(maps.Keys(keys)), slices.Sorted(maps.Keys(c.lines))); d != "" {
 		t.Errorf("the keys of the example are not those of the program:\n%s", d)
 	}
@@ -169,6 +169,8 @@ func TestMistakesAreNamedWithLineAndKey(t *testing.T) {
 		{"uid below zero", least + "[control]\noperator_uids = [-1]\n", ":7: control.operator_uids: "},
 		{"uid over 32 bits", least + "[control]\noperator_uids = [4294967296]\n", ":7: control.operator_uids: "},
 		{"uid of nobody at all", least + "[control]\noperator_uids = [4294967295]\n", ":7: control.operator_uids: 4294967295 means no user"},
+		{"too many users", least + "[control]\noperator_uids = [" + strings.Repeat("1,", 1000) + "]\n", ":7: control.operator_uids: has 1000 entries"},
+		{"too many elections", least + "elections = [" + strings.Repeat("\"x\",", 300) + "]\n", ":6: station.elections: has 300 entries"},
 		{"uid twice", least + "[control]\noperator_gids = [5, 5]\n", ":7: control.operator_gids: 5 stands there twice"},
 		{"no id", strings.Replace(least, "id = \"precinct-12\"\n", "", 1), `.toml: station.id: is missing; add id = "precinct-12" below [station]`},
 		{"bad id", strings.Replace(least, "precinct-12", "../x", 1), `:2: station.id: is "../x"; use`},
@@ -214,6 +216,20 @@ func TestAllMistakesAreToldAtOnceInTheOrderOfLines(t *testing.T) {
 	want := []string{"0 station.id", "1 log.level", "3 station.name", "4 station.role", "7 limits.stall"}
 	if !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+func TestAFileFullOfMistakesCostsNoMoreThanItsSize(t *testing.T) {
+	for name, in := range map[string]string{
+		"unknown keys": strings.Repeat("a=1\n", maxFile/4),
+		"inline":       "x={" + strings.Repeat("a=1,", maxFile/4-2) + "b=1}",
+		"nesting":      "station.elections=" + strings.Repeat("[", maxFile-20),
+		"many ids":     "control.operator_uids=[" + strings.Repeat("1,", maxFile/2-20) + "1]",
+	} {
+		_, err := parse("f", []byte(in), "/", "/")
+		if err == nil || strings.Count(err.Error(), "\n") >= maxProblems {
+			t.Errorf("%s: %d bytes of error", name, len(err.Error()))
+		}
 	}
 }
 

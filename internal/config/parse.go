@@ -36,8 +36,8 @@ var keys = map[string]kind{
 // paths start, programs where the running program lies.
 func parse(file string, data []byte, folder, programs string) (*Config, error) {
 	d := defaults()
-	c := &checker{file: file, lines: map[string]int{}}
-	c.decode(data, d)
+	c := newChecker(file, data)
+	c.decode(d)
 	if len(c.problems) == 0 {
 		c.values(d, folder, programs)
 	}
@@ -50,8 +50,29 @@ func parse(file string, data []byte, folder, programs string) (*Config, error) {
 // checker gathers all problems of one file, so that a person mends them in one go.
 type checker struct {
 	file     string
+	data     []byte
+	ends     []int          // offset of each line end
 	lines    map[string]int // of each key in the file
 	problems []*Error
+}
+
+// maxProblems is how many are told at once.
+const maxProblems = 20
+
+func newChecker(file string, data []byte) *checker {
+	c := &checker{file: file, data: data, lines: map[string]int{}}
+	for i, b := range data {
+		if b == '\n' {
+			c.ends = append(c.ends, i)
+		}
+	}
+	return c
+}
+
+// line returns the line of an offset, from 1.
+func (c *checker) line(offset uint32) int {
+	n, _ := slices.BinarySearch(c.ends, int(offset))
+	return n + 1
 }
 
 func (c *checker) bad(key, problem string, args ...any) {
@@ -59,7 +80,9 @@ func (c *checker) bad(key, problem string, args ...any) {
 }
 
 func (c *checker) badAt(line int, key, problem string, args ...any) {
-	c.problems = append(c.problems, &Error{c.file, line, key, fmt.Sprintf(problem, args...)})
+	if len(c.problems) < maxProblems {
+		c.problems = append(c.problems, &Error{c.file, line, key, fmt.Sprintf(problem, args...)})
+	}
 }
 
 func (c *checker) err() error {
@@ -74,12 +97,12 @@ func (c *checker) err() error {
 // decode looks at the keys first: the library matches them without case, so
 // that Role and role would be two ways to write one thing, and its words about
 // wrong types are for programmers.
-func (c *checker) decode(data []byte, d *document) {
-	c.walk(data)
+func (c *checker) decode(d *document) {
+	c.walk()
 	if len(c.problems) > 0 {
 		return
 	}
-	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(d)
+	err := toml.NewDecoder(bytes.NewReader(c.data)).DisallowUnknownFields().Decode(d)
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		line, _ := at.Position()
@@ -91,43 +114,43 @@ func (c *checker) decode(data []byte, d *document) {
 
 // walk notes the line of each key, and complains of keys that are not in the
 // list and of values of another type.
-func (c *checker) walk(data []byte) {
+func (c *checker) walk() {
 	var p unstable.Parser
-	p.Reset(data)
+	p.Reset(c.data)
 	table, known := "", true
-	for p.NextExpression() {
+	for len(c.problems) < maxProblems && p.NextExpression() {
 		switch e := p.Expression(); e.Kind {
 		case unstable.Table:
 			var line int
-			table, line = keyOf(&p, e, "")
+			table, line = c.keyOf(e, "")
 			if known = isTable(table); !known {
 				c.badAt(line, table, "unknown table; %s", c.offer(""))
 			}
 		case unstable.ArrayTable:
 			var line int
-			table, line = keyOf(&p, e, "")
+			table, line = c.keyOf(e, "")
 			known = false
 			c.badAt(line, table, "write [%s] once, not [[%s]]", table, table)
 		case unstable.KeyValue:
 			if known {
-				c.keyValue(&p, e, table)
+				c.keyValue(e, table)
 			}
 		}
 	}
 	var bad *unstable.ParserError
 	if err := p.Error(); errors.As(err, &bad) {
-		c.badAt(p.Shape(p.Range(bad.Highlight)).Start.Line, strings.Join(bad.Key, "."), "not valid TOML: %s", bad.Message)
+		c.badAt(c.line(p.Range(bad.Highlight).Offset), strings.Join(bad.Key, "."), "not valid TOML: %s", bad.Message)
 	} else if err != nil {
 		c.badAt(0, "", "not valid TOML: %v", err)
 	}
 }
 
-func (c *checker) keyValue(p *unstable.Parser, e *unstable.Node, table string) {
-	key, line := keyOf(p, e, table)
+func (c *checker) keyValue(e *unstable.Node, table string) {
+	key, line := c.keyOf(e, table)
 	value := e.Value()
 	if value.Kind == unstable.InlineTable && isTable(key) {
 		for it := value.Children(); it.Next(); {
-			c.keyValue(p, it.Node(), key)
+			c.keyValue(it.Node(), key)
 		}
 		return
 	}
@@ -147,14 +170,14 @@ func (c *checker) keyValue(p *unstable.Parser, e *unstable.Node, table string) {
 }
 
 // keyOf returns the dotted key of a table or key-value and its line.
-func keyOf(p *unstable.Parser, e *unstable.Node, table string) (key string, line int) {
+func (c *checker) keyOf(e *unstable.Node, table string) (key string, line int) {
 	var parts []string
 	if table != "" {
 		parts = append(parts, table)
 	}
 	for it := e.Key(); it.Next(); {
 		if n := it.Node(); line == 0 {
-			line = p.Shape(n.Raw).Start.Line
+			line = c.line(n.Raw.Offset)
 		}
 		parts = append(parts, string(it.Node().Data))
 	}

@@ -230,6 +230,7 @@ func (d *definition) contest(c *bdContest, at string) error {
 	if len(c.ContestOption) == 0 {
 		return d.bad(at, "option-none", "the contest has no option")
 	}
+	writeIns := 0
 	for j, o := range c.ContestOption {
 		name := o.Selection.String()
 		for _, id := range o.CandidateIds {
@@ -240,8 +241,9 @@ func (d *definition) contest(c *bdContest, at string) error {
 		}
 		switch {
 		case o.IsWriteIn && len(o.CandidateIds) == 0:
+			writeIns++
 			if name == "" {
-				name = "Write-in"
+				name = fmt.Sprintf("Write-in %d", writeIns)
 			}
 		case name == "" && len(o.PartyIds) == 0:
 			return d.bad(at+"/ContestOption/"+strconv.Itoa(j), "option-empty", "the option is neither a candidate, a text, a party nor a write-in")
@@ -250,6 +252,13 @@ func (d *definition) contest(c *bdContest, at string) error {
 		}
 		d.options[o.ID] = len(d.out.Contests)
 		out.Options = append(out.Options, model.Option{ID: o.ID, Name: name, WriteIn: o.IsWriteIn})
+	}
+	if writeIns == 1 {
+		for j := range out.Options {
+			if out.Options[j].Name == "Write-in 1" {
+				out.Options[j].Name = "Write-in"
+			}
+		}
 	}
 	d.contests[c.ID] = len(d.out.Contests)
 	d.out.Contests = append(d.out.Contests, out)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -112,15 +113,9 @@ func (s *Store) settle(ctx context.Context) error {
 
 // insert writes the ballots of a load in the order of their identifiers.
 func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int64, l *Load) error {
-	batches := make([]int64, len(l.batches))
-	for i, b := range l.batches {
-		res, err := tx.ExecContext(ctx, "INSERT INTO batch (package, device, id) VALUES (?, ?, ?)", p.No, b.Device, b.ID)
-		if err != nil {
-			return err
-		}
-		if batches[i], err = res.LastInsertId(); err != nil {
-			return err
-		}
+	batches, first, err := addBatches(ctx, tx, p.No, l.batches)
+	if err != nil {
+		return err
 	}
 	put, err := tx.PrepareContext(ctx, "INSERT INTO ballot (election, id, batch, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
 	if err != nil {
@@ -144,7 +139,7 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int
 			return err
 		}
 		if n == 1 {
-			content.ballot(r.ID, batches[r.Batch]-batches[0], r.Content)
+			content.ballot(r.ID, batches[r.Batch]-first, r.Content)
 			return nil
 		}
 		p.Known++
@@ -153,11 +148,43 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int
 	if err != nil {
 		return err
 	}
-	for i, b := range l.batches {
-		content.batch(batches[i]-batches[0], b)
+	for _, i := range sortedBatches(l.batches) {
+		content.batch(batches[i]-first, l.batches[i])
 	}
 	p.Content = content.sum()
 	return nil
+}
+
+// addBatches inserts the batches of a package, sorted by name so that their
+// numbers do not tell which came first, and returns their numbers in the
+// database, in the order of list, and the lowest of them.
+func addBatches(ctx context.Context, tx *sql.Tx, pkg int64, list []Batch) (numbers []int64, first int64, err error) {
+	numbers = make([]int64, len(list))
+	for n, i := range sortedBatches(list) {
+		res, err := tx.ExecContext(ctx, "INSERT INTO batch (package, device, id) VALUES (?, ?, ?)", pkg, list[i].Device, list[i].ID)
+		if err != nil {
+			return nil, 0, err
+		}
+		if numbers[i], err = res.LastInsertId(); err != nil {
+			return nil, 0, err
+		}
+		if n == 0 {
+			first = numbers[i]
+		}
+	}
+	return numbers, first, nil
+}
+
+// sortedBatches returns the indices of list in the order of the names.
+func sortedBatches(list []Batch) []int {
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(strings.Compare(list[a].Device, list[b].Device), strings.Compare(list[a].ID, list[b].ID))
+	})
+	return order
 }
 
 // same compares a ballot with the one that is stored under its identifier.

@@ -1,0 +1,138 @@
+package cdf
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"sallyport/internal/ems/model"
+	"sallyport/internal/ems/tally"
+	"sallyport/internal/testelection"
+	"sallyport/internal/verdict"
+)
+
+const tiny = `{"@type":"BallotDefinition.BallotDefinition","GeneratedDate":"2026-01-01T00:00:00Z","Issuer":"i","IssuerAbbreviation":"i",
+"SequenceEnd":1,"SequenceStart":1,"VendorApplicationId":"v","Version":"1.0.0","GpUnit":[{"@type":"BallotDefinition.ReportingUnit","@id":"p","Type":"precinct"}],
+"Election":[{"@type":"BallotDefinition.Election","ElectionScopeId":"p","StartDate":"2026-01-01","EndDate":"2026-01-01","Type":"general",
+"Name":{"@type":"BallotDefinition.InternationalizedText","Text":[{"@type":"BallotDefinition.LanguageString","Content":"n","Language":"en"}]},
+"ExternalIdentifier":[{"@type":"BallotDefinition.ExternalIdentifier","Type":"other","Value":"e"}],
+"Contest":[{"@type":"BallotDefinition.CandidateContest","@id":"c","Name":"c","ElectionDistrictId":"p","VotesAllowed":2,"ContestOption":[
+{"@type":"BallotDefinition.CandidateOption","@id":"o","IsWriteIn":true}]}],
+"BallotStyle":[{"@type":"BallotDefinition.BallotStyle","GpUnitIds":["p"],"ExternalIdentifier":[{"@type":"BallotDefinition.ExternalIdentifier","Type":"other","Value":"s"}],
+"OrderedContent":[{"@type":"BallotDefinition.OrderedContest","ContestId":"c"}]}]}]}`
+
+const tinyReport = `{"@type":"CVR.CastVoteRecordReport","Version":"1.0.0","GeneratedDate":"2026-01-01T00:00:00Z","ReportGeneratingDeviceIds":["d"],
+"ReportingDevice":[{"@type":"CVR.ReportingDevice","@id":"d"}],"GpUnit":[{"@type":"CVR.GpUnit","@id":"p","Type":"precinct"}],
+"Election":[{"@type":"CVR.Election","@id":"e","ElectionScopeId":"p","Contest":[{"@type":"CVR.CandidateContest","@id":"c","ContestSelection":[{"@type":"CVR.CandidateSelection","@id":"o","IsWriteIn":true}]}]}],
+"CVR":[{"@type":"CVR.CVR","UniqueId":"1","ElectionId":"e","BallotStyleId":"s","BallotStyleUnitId":"p","CurrentSnapshotId":"x","CVRSnapshot":[
+{"@type":"CVR.CVRSnapshot","@id":"x","Type":"original","CVRContest":[{"@type":"CVR.CVRContest","ContestId":"c","CVRContestSelection":[
+{"@type":"CVR.CVRContestSelection","ContestSelectionId":"o","SelectionPosition":[{"@type":"CVR.SelectionPosition","HasIndication":"yes","NumberVotes":1,"CVRWriteIn":{"@type":"CVR.CVRWriteIn","Text":"n"}}]}]}]}]}]}`
+
+// The fuzz targets begin at documents that are accepted.
+func TestSeedsAreGoodDocuments(t *testing.T) {
+	d, err := reader(t).Definition("tiny.json", []byte(tiny))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err = reader(t).Records(context.Background(), "c.json", bytes.NewReader([]byte(tinyReport)), Want{Definition: d, ElectionID: "e"}, func(*model.Ballot) error {
+		n++
+		return nil
+	})
+	if err != nil || n != 1 {
+		t.Errorf("%d records, %v", n, err)
+	}
+}
+
+// Whatever the bytes are, a definition is refused with a finding or can be
+// counted under.
+func FuzzDefinition(f *testing.F) {
+	f.Add([]byte(tiny)) // the fuzzer minimises what it keeps: large seeds would stop it
+	f.Add([]byte(`{"@type":"BallotDefinition.BallotDefinition"}`))
+	f.Add([]byte(`{"Election":[{"Contest":[{"@type":"BallotDefinition.PartyContest"}]}]}`))
+	f.Add([]byte("\xef\xbb\xbf{}"))
+	r := reader(f)
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		d, err := r.Definition("d.json", doc)
+		if err != nil {
+			onlyFindings(t, err)
+			return
+		}
+		for _, s := range d.Styles {
+			for _, c := range s.Contests {
+				if n := d.Contests[c].VotesAllowed; n < 1 || n > model.MaxVotes {
+					t.Errorf("%d votes allowed", n)
+				}
+			}
+			for _, p := range s.Precincts {
+				_ = d.Precincts[p]
+			}
+		}
+		if _, err := tally.NewCounter(d).Result(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func onlyFindings(t *testing.T, err error) {
+	t.Helper()
+	f, ok := verdict.Find(err)
+	if !ok {
+		t.Fatalf("an error that is no finding: %v", err)
+	}
+	if !f.Reason.Valid() {
+		t.Errorf("the reason %q does not exist", f.Reason)
+	}
+}
+
+// Whatever the bytes are, a report is refused with a finding, or its records
+// can be packed, unpacked to the same, and counted into a tally that balances.
+func FuzzRecords(f *testing.F) {
+	d, err := reader(f).Definition("tiny.json", []byte(tiny))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(tinyReport))
+	f.Add([]byte(tinyReport[:len(tinyReport)-40]))
+	f.Add(report(cvrOne))
+	f.Add([]byte(`{"CVR":[{"CVRSnapshot":[{"CVRContest":[{"CVRContestSelection":[{"SelectionPosition":[{}]}]}]}]}]}`))
+	r := reader(f)
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		counter := tally.NewCounter(d)
+		n := int64(0)
+		err := r.Records(context.Background(), "c.json", bytes.NewReader(doc), Want{Definition: d, ElectionID: "e"}, func(b *model.Ballot) error {
+			n++
+			packed := b.Pack(nil)
+			var again model.Ballot
+			if err := d.Unpack(&again, packed); err != nil {
+				t.Fatalf("%v: %x", err, packed)
+			}
+			if !bytes.Equal(again.Pack(nil), packed) {
+				t.Fatalf("packed again it differs: %x", packed)
+			}
+			return counter.Add(&again, 0)
+		})
+		if err != nil {
+			onlyFindings(t, err)
+			return
+		}
+		tl, err := counter.Result()
+		if err != nil || tl.Ballots != n {
+			t.Errorf("%d records, tally %+v, %v", n, tl, err)
+		}
+	})
+}
+
+// An error of the caller comes back as it is: it says nothing about the document.
+func TestErrorsOfTheCallerPass(t *testing.T) {
+	mine := errors.New("no room")
+	err := reader(t).Records(context.Background(), "c.json", bytes.NewReader(report(cvrOne)), Want{Definition: smallDefinition(t), ElectionID: testelection.ID},
+		func(*model.Ballot) error { return mine })
+	if !errors.Is(err, mine) {
+		t.Error(err)
+	}
+	if _, ok := verdict.Find(err); ok {
+		t.Error("the document is blamed")
+	}
+}

@@ -1,0 +1,208 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func fresh(t *testing.T) (*Store, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store.db")
+	if err := Create(path); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	e := Election{ID: "e", SHA256: [32]byte{1}, Definition: []byte("{}")}
+	if _, err := s.AddDefinition(context.Background(), Package{Digest: [32]byte{1}, Kind: "d", ElectionID: "e"}, e); err != nil {
+		t.Fatal(err)
+	}
+	return s, path
+}
+
+func add(t *testing.T, s *Store, digest byte, limit int, ids ...string) (Package, error) {
+	t.Helper()
+	l := s.NewLoad()
+	defer l.Close()
+	l.limit = limit
+	for _, id := range ids {
+		if err := l.Add(Row{ID: []byte(id), Batch: l.Batch(Batch{"device", id[:1]}), Content: []byte("content of " + id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s.AddBallots(context.Background(), Package{Digest: [32]byte{digest}, ID: fmt.Sprint(digest), Kind: "c", ElectionID: "e"}, l)
+}
+
+func ids(t *testing.T, s *Store) (list []string, err error) {
+	t.Helper()
+	err = s.Ballots(context.Background(), "e", func(r Row) error {
+		if !bytes.Equal(r.Content, []byte("content of "+string(r.ID))) {
+			t.Errorf("ballot %q has the content %q", r.ID, r.Content)
+		}
+		list = append(list, string(r.ID))
+		return nil
+	})
+	return list, err
+}
+
+func TestBallotsComeBackSortedWhateverTheOrderAndSize(t *testing.T) {
+	var want []string
+	for i := range 3000 {
+		want = append(want, fmt.Sprintf("%04d", i))
+	}
+	shuffled := append([]string{}, want...)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	var states [][32]byte
+	for _, limit := range []int{1 << 20, 4000, 500} {
+		s, path := fresh(t)
+		p, err := add(t, s, 2, limit, shuffled...)
+		if err != nil || p.Ballots != 3000 || p.Known != 0 {
+			t.Fatalf("%+v %v", p, err)
+		}
+		states = append(states, p.State)
+		have, err := ids(t, s)
+		if err != nil || strings.Join(have, " ") != strings.Join(want, " ") {
+			t.Errorf("limit %d: %d ballots, %v", limit, len(have), err)
+		}
+		left, err := os.ReadDir(filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range left {
+			if strings.HasPrefix(f.Name(), ".load") {
+				t.Errorf("%s was left", f.Name())
+			}
+		}
+	}
+	if states[0] != states[1] || states[1] != states[2] {
+		t.Error("the state depends on how the ballots were sorted")
+	}
+}
+
+// Two stores that got the same ballots in different orders must not differ in
+// one byte: otherwise the file tells in which order they came.
+func TestTheFileDoesNotTellTheOrder(t *testing.T) {
+	list := make([]string, 2000)
+	for i := range list {
+		list[i] = fmt.Sprintf("%c%05d", 'a'+(i*7)%5, (i*7919)%2000)
+	}
+	var files [][]byte
+	for range 2 {
+		s, path := fresh(t)
+		if _, err := add(t, s, 2, 4000, list...); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, data)
+		for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
+			list[i], list[j] = list[j], list[i]
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("the files differ")
+	}
+}
+
+func TestConflictsChangeNothing(t *testing.T) {
+	s, _ := fresh(t)
+	if _, err := add(t, s, 2, 1<<20, "a1", "b1"); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.State(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c *Conflict
+	if _, err := add(t, s, 3, 1<<20, "a2", "a3", "a2"); !errors.As(err, &c) || !c.Within || c.ID != "a2" {
+		t.Errorf("twice in one package: %v", err)
+	}
+	l := s.NewLoad()
+	defer l.Close()
+	for _, r := range []Row{{ID: []byte("a2"), Content: []byte("x")}, {ID: []byte("a1"), Content: []byte("other")}} {
+		r.Batch = l.Batch(Batch{"device", "a"})
+		if err := l.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.AddBallots(context.Background(), Package{Digest: [32]byte{4}, Kind: "c", ElectionID: "e"}, l); !errors.As(err, &c) || c.Within || c.ID != "a1" {
+		t.Errorf("with other content: %v", err)
+	}
+	if after, err := s.State(context.Background()); err != nil || after != before {
+		t.Errorf("the state changed: %v", err)
+	}
+	if list, err := ids(t, s); err != nil || len(list) != 2 {
+		t.Errorf("%q %v", list, err)
+	}
+	p, err := add(t, s, 5, 1<<20, "a1", "c1")
+	if err != nil || p.Ballots != 2 || p.Known != 1 {
+		t.Errorf("%+v %v", p, err)
+	}
+}
+
+func TestAChangedBallotIsFoundWhenItIsRead(t *testing.T) {
+	for name, change := range map[string]string{
+		"content":    "UPDATE ballot SET content = X'00' WHERE id = 'a1'",
+		"identifier": "UPDATE ballot SET id = 'a9' WHERE id = 'a1'",
+		"removed":    "DELETE FROM ballot WHERE id = 'a1'",
+		"added":      "INSERT INTO ballot SELECT election, 'a7', batch, content FROM ballot WHERE id = 'a1'",
+		"batch":      "UPDATE ballot SET batch = (SELECT max(no) FROM batch) WHERE id = 'a1'",
+		"batch name": "UPDATE batch SET id = 'z' WHERE id = 'a'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := fresh(t)
+			if _, err := add(t, s, 2, 1<<20, "a1", "b1"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.db.Exec(change); err != nil {
+				t.Fatal(err)
+			}
+			err := s.Ballots(context.Background(), "e", func(Row) error { return nil })
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+func TestANewerStoreIsNotOpened(t *testing.T) {
+	s, path := fresh(t)
+	if _, err := s.db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTheDatabaseRefusesRowsThatBelongToNothing(t *testing.T) {
+	s, _ := fresh(t)
+	for _, q := range []string{
+		"INSERT INTO ballot VALUES (1, 'x', 77, X'00')",
+		"INSERT INTO ballot VALUES (77, 'x', 1, X'00')",
+		"INSERT INTO batch (package, device, id) VALUES (77, '', '')",
+		"INSERT INTO ballot VALUES ('one', 'x', 1, X'00')",
+	} {
+		if _, err := s.db.Exec(q); err == nil {
+			t.Errorf("%s: accepted", q)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 	"sallyport/internal/translog"
 )
 
-// TestCheckpointVerifiesWithOpenSSL follows the steps of FORMAT.md, "By hand".
+// TestCheckpointVerifiesWithOpenSSL runs the script that stands in FORMAT.md.
 func TestCheckpointVerifiesWithOpenSSL(t *testing.T) {
 	testtool.Need(t, "openssl")
 	key := newSoftKey(t)
@@ -27,7 +28,7 @@ func TestCheckpointVerifiesWithOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, sigs, ok := strings.Cut(string(signed), "\n\n")
+	_, sigs, ok := strings.Cut(string(signed), "\n\n")
 	fields := strings.Fields(sigs)
 	if !ok || len(fields) != 3 || fields[0] != "—" || fields[1] != origin {
 		t.Fatalf("not a note with one signature: %q", signed)
@@ -41,13 +42,25 @@ func TestCheckpointVerifiesWithOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(name string) string { return filepath.Join(dir, name) }
-	writeFile(t, at("text"), []byte(text+"\n"))
-	writeFile(t, at("sig.der"), blob[4:])
-	writeFile(t, at("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	out := testtool.Run(t, "openssl", "dgst", "-sha256", "-verify", at("key.pem"), "-signature", at("sig.der"), at("text"))
-	if !strings.Contains(string(out), "Verified OK") {
-		t.Errorf("openssl says %q", out)
+	writeFile(t, filepath.Join(dir, "note"), signed)
+	writeFile(t, filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	_, script, ok := strings.Cut(string(readFile(t, "FORMAT.md")), "```sh\n")
+	script, _, ok2 := strings.Cut(script, "```")
+	if !ok || !ok2 {
+		t.Fatal("FORMAT.md has no script")
+	}
+	run := func() (string, error) {
+		cmd := exec.Command("sh", "-ec", script)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run(); err != nil || !strings.Contains(out, "Verified OK") {
+		t.Errorf("openssl says %q, %v", out, err)
+	}
+	writeFile(t, filepath.Join(dir, "note"), []byte(strings.Replace(string(signed), "\n7\n", "\n8\n", 1)))
+	if out, err := run(); err == nil {
+		t.Errorf("openssl takes a changed checkpoint: %q", out)
 	}
 	// The key id of the note is the start of SHA-256 over the SPKI.
 	if id := key.KeyID(); !strings.HasPrefix(id, hex.EncodeToString(blob[:4])) {

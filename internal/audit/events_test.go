@@ -1,0 +1,85 @@
+package audit_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"sallyport/internal/audit"
+)
+
+var update = flag.Bool("update", false, "write the catalogue into EVENTS.md")
+
+const (
+	tableBegin = "<!-- catalogue: begin -->\n"
+	tableEnd   = "<!-- catalogue: end -->\n"
+)
+
+// TestTheDocumentIsTheCatalogue keeps EVENTS.md and the table in code equal.
+func TestTheDocumentIsTheCatalogue(t *testing.T) {
+	var table strings.Builder
+	table.WriteString("| Event | Severity | Form | Meaning | Fields |\n|---|---|---|---|---|\n")
+	for _, d := range audit.Catalogue() {
+		form := "fact"
+		if d.Action {
+			form = "intent, outcome"
+		}
+		var fields []string
+		for _, f := range d.Fields {
+			if !strings.Contains(" "+strings.Join(audit.CommonFields(), " ")+" ", " "+f+" ") {
+				fields = append(fields, "`"+f+"`")
+			}
+		}
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s |\n", d.ID, d.Severity, form, d.Meaning, strings.Join(fields, " "))
+	}
+	b, err := os.ReadFile("EVENTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(b), tableBegin)
+	_, tail, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatal("EVENTS.md has no place for the catalogue")
+	}
+	want := head + tableBegin + table.String() + tableEnd + tail
+	if *update {
+		if err := os.WriteFile("EVENTS.md", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(b) != want {
+		t.Error("EVENTS.md differs from the catalogue; go test ./internal/audit -run Catalogue -update writes it")
+	}
+}
+
+func TestCatalogueIsWellFormed(t *testing.T) {
+	all := audit.Catalogue()
+	if len(all) < 20 {
+		t.Fatalf("only %d events", len(all))
+	}
+	for i, d := range all {
+		family, rest, ok := strings.Cut(string(d.ID), ".")
+		if !ok || family == "" || rest == "" || i > 0 && d.ID <= all[i-1].ID {
+			t.Errorf("%q is no sorted id of two words", d.ID)
+		}
+		if !strings.HasSuffix(d.Meaning, ".") {
+			t.Errorf("%s: the meaning is no sentence: %q", d.ID, d.Meaning)
+		}
+		switch d.Severity {
+		case audit.Info, audit.Notice, audit.Warning, audit.Critical:
+		default:
+			t.Errorf("%s: severity %q", d.ID, d.Severity)
+		}
+		for j, f := range d.Fields {
+			if f == "" || j > 0 && f == d.Fields[j-1] {
+				t.Errorf("%s: field %q is empty or stands twice", d.ID, f)
+			}
+		}
+	}
+	if _, ok := audit.Define("made.up"); ok {
+		t.Error("an event outside the catalogue is defined")
+	}
+}

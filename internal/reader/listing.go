@@ -64,7 +64,7 @@ func (t *talk) list() (*Listing, error) {
 	}
 	b := listingBuilder{talk: t, entries: limit.NewBudget("entries of a medium", t.limits.Entries)}
 	for !b.done {
-		typ, payload, err := t.message()
+		typ, payload, err := t.in.Next()
 		if err == nil {
 			err = b.add(typ, payload)
 		}

@@ -22,6 +22,7 @@ import (
 type process struct {
 	proc    *os.Process
 	conn    *os.File
+	ring    *ring
 	log     zerolog.Logger
 	ending  sync.Once
 	closed  atomic.Bool   // by the parent's own will
@@ -61,15 +62,22 @@ func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string,
 		return nil, nil, err
 	}
 	defer null.Close()
+	shared, memory, err := newRing()
+	if err != nil {
+		ours.Close()
+		outRead.Close()
+		return nil, nil, err
+	}
+	defer memory.Close()
 
-	p := &process{conn: ours, log: log, exited: make(chan struct{})}
+	p := &process{conn: ours, ring: shared, log: log, exited: make(chan struct{})}
 	var namespaces []string
 	for _, a := range sandbox.Attempts() {
 		namespaces = a.Namespaces
 		p.proc, err = os.StartProcess(binary, []string{binary}, &os.ProcAttr{
 			Dir:   "/",
 			Env:   environment(),
-			Files: []*os.File{null, null, outWrite, theirs, dev},
+			Files: []*os.File{null, null, outWrite, theirs, dev, memory},
 			Sys:   a.Attr,
 		})
 		if err == nil || !sandbox.Refused(err) {
@@ -80,6 +88,7 @@ func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string,
 	if err != nil {
 		ours.Close()
 		outRead.Close()
+		shared.close()
 		return nil, nil, err
 	}
 	go p.reap(outRead)
@@ -93,11 +102,7 @@ func socketPair() (ours, theirs *os.File, err error) {
 		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
 	}
 	theirs = os.NewFile(uintptr(fds[1]), "reader's socket")
-	if err = unix.SetNonblock(fds[0], true); err == nil {
-		// As much as an unprivileged process may have under the default
-		// net.core.wmem_max; the kernel takes less without an error.
-		err = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
-	}
+	err = unix.SetNonblock(fds[0], true)
 	ours = os.NewFile(uintptr(fds[0]), "socket of the reader")
 	if err != nil {
 		ours.Close()
@@ -128,13 +133,14 @@ func (p *process) reap(stderr *os.File) {
 	close(p.exited)
 }
 
-// end kills the child, waits until it is reaped, and closes the socket.
+// end kills the child, waits until it is reaped, and frees what it used.
 func (p *process) end() {
 	p.ending.Do(func() {
 		p.closed.Store(true)
 		p.kill()
 		<-p.exited
 		p.conn.Close()
+		p.ring.close()
 	})
 }
 

@@ -68,7 +68,7 @@ func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
 	}
 	line := &deadlined{conn: child.conn, stall: cfg.Limits.Stall, end: time.Now().Add(cfg.Limits.Total), child: child, ctx: ctx}
 	s := &Session{
-		talk:   newTalk(line, cfg.Limits, size),
+		talk:   newTalk(line, child.ring, cfg.Limits, size),
 		child:  child,
 		cancel: context.AfterFunc(ctx, child.kill),
 	}

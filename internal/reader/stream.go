@@ -9,22 +9,17 @@ import (
 	"sallyport/internal/verdict"
 )
 
-// bulkBytes and more of a file still to come make it worth while to fetch a
-// frame's header alone, so that its content goes straight to the caller.
-const bulkBytes = 64 << 10
-
 // Stream gives the content of the files that were asked for, one after
 // another, in the order in which they lie on the medium. It is used like a
 // tar.Reader.
 type Stream struct {
 	t       *talk
-	pending int  // files that have not begun
-	open    bool // a file has begun and not ended
-	left    int64
-	frame   int   // bytes of the current data frame not yet read
-	end     error // how the file ended: io.EOF or a finding
+	pending int        // files that have not begun
+	open    bool       // a file has begun and not ended
+	left    int64      // bytes of the file that the child has not told of
+	chunk   wire.Chunk // what is unread in the current slot
+	end     error      // how the file ended: io.EOF or a finding
 	over    bool
-	scratch []byte
 }
 
 // Read asks for the content of files, by the numbers of the listing. A file
@@ -48,7 +43,7 @@ func (t *talk) read(ids []uint32) (*Stream, error) {
 	if st.over {
 		return st, nil
 	}
-	var payload [wire.MaxMessage]byte
+	var payload [wire.MaxPayload]byte
 	for len(ids) > 0 {
 		n := min(len(ids), len(payload)/4)
 		for i, id := range ids[:n] {
@@ -115,90 +110,119 @@ func (st *Stream) Next() (id uint32, size int64, err error) {
 	if st.over {
 		return 0, 0, io.EOF
 	}
-	typ, payload, err := t.message()
-	if err != nil {
-		return 0, 0, t.stop(err)
+	for {
+		typ, payload, err := t.in.Next()
+		if err != nil {
+			return 0, 0, t.stop(err)
+		}
+		switch typ {
+		case wire.TypeTurn:
+			if err := t.turn(payload); err != nil {
+				return 0, 0, t.stop(err)
+			}
+		case wire.TypeFile:
+			id, err := st.begin(payload)
+			return id, st.left, err
+		case wire.TypeDone:
+			if len(payload) != 0 || st.pending > 0 {
+				return 0, 0, t.stop(lie("it ends the stream with %d files to come", st.pending))
+			}
+			st.over = true
+			return 0, 0, io.EOF
+		default:
+			return 0, 0, t.stop(lie("%s between files", typ))
+		}
 	}
-	switch typ {
-	case wire.TypeFile:
-		err := wire.ParseIDs(payload, func(n uint32) error { id = n; return nil })
-		if err != nil || len(payload) != 4 {
-			return 0, 0, t.stop(lie("a file frame of %d bytes", len(payload)))
-		}
-		if int64(id) >= int64(len(t.states)) || t.states[id] != asked {
-			return 0, 0, t.stop(lie("it sends file %d, which was not asked for", id))
-		}
-		t.states[id] = spent
-		st.pending--
-		st.open, st.left, st.frame, st.end = true, t.sizes[id], 0, nil
-		return id, st.left, nil
-	case wire.TypeDone:
-		if len(payload) != 0 || st.pending > 0 {
-			return 0, 0, t.stop(lie("it ends the stream with %d files to come", st.pending))
-		}
-		st.over = true
-		return 0, 0, io.EOF
-	}
-	return 0, 0, t.stop(lie("%s between files", typ))
 }
 
-// Read reads content of the current file into p; large reads go straight from
-// the socket to p. At the file's end the error is io.EOF, when every listed
-// byte was given, or the finding that says why the file cannot be had whole;
-// the stream goes on after either. An error that [Stream.Next] returns as well
-// has ended the session.
+// begin opens the file that the child names.
+func (st *Stream) begin(payload []byte) (uint32, error) {
+	t := st.t
+	var id uint32
+	err := wire.ParseIDs(payload, func(n uint32) error { id = n; return nil })
+	if err != nil || len(payload) != 4 {
+		return 0, t.stop(lie("a file frame of %d bytes", len(payload)))
+	}
+	if int64(id) >= int64(len(t.states)) || t.states[id] != asked {
+		return 0, t.stop(lie("it sends file %d, which was not asked for", id))
+	}
+	t.states[id] = spent
+	st.pending--
+	st.open, st.left, st.chunk, st.end = true, t.sizes[id], wire.Chunk{}, nil
+	return id, nil
+}
+
+// turn goes on to the next slot and gives the one before back to the child.
+func (t *talk) turn(payload []byte) error {
+	if err := wire.ParseEmpty(payload); err != nil {
+		return err
+	}
+	if t.turned {
+		return lie("a turn without data")
+	}
+	t.turned = true
+	t.slot = (t.slot + 1) % wire.Slots
+	return t.send(wire.TypeFree, nil)
+}
+
+// Read copies content of the current file to p. At the file's end the error is
+// io.EOF, when every listed byte was given, or the finding that says why the
+// file cannot be had whole; the stream goes on after either. An error that
+// [Stream.Next] returns as well has ended the session.
 func (st *Stream) Read(p []byte) (int, error) {
+	t := st.t
 	for {
 		switch {
-		case st.t.err != nil:
-			return 0, st.t.err
+		case t.err != nil:
+			return 0, t.err
+		case st.chunk.Len > 0:
+			n, err := t.ring.copy(p, t.slot, st.chunk)
+			st.chunk.Off += uint32(n)
+			st.chunk.Len -= uint32(n)
+			if err != nil {
+				return 0, t.stop(err)
+			}
+			return n, nil
 		case st.end != nil:
 			return 0, st.end
 		case !st.open:
 			return 0, io.EOF
 		case len(p) == 0:
 			return 0, nil
-		case st.frame > 0:
-			n, err := st.t.in.Data(p)
-			st.frame -= n
-			st.left -= int64(n)
-			if err != nil && n == 0 {
-				return 0, st.t.stop(err)
-			}
-			return n, nil
 		}
 		if err := st.advance(); err != nil {
-			return 0, st.t.stop(err)
+			return 0, t.stop(err)
 		}
 	}
 }
 
 // advance takes the next frame of the current file.
 func (st *Stream) advance() error {
-	in := st.t.in
-	typ, n, err := in.Next(st.left >= bulkBytes)
-	if err != nil {
-		return err
-	}
-	if typ == wire.TypeData {
-		if n == 0 || int64(n) > st.left {
-			return lie("%d bytes of content where %d are to come", n, st.left)
-		}
-		st.frame = n
-		return nil
-	}
-	payload, err := in.Message()
+	t := st.t
+	typ, payload, err := t.in.Next()
 	if err != nil {
 		return err
 	}
 	switch typ {
+	case wire.TypeData:
+		c, err := wire.ParseChunk(payload)
+		if err != nil {
+			return err
+		}
+		if int64(c.Len) > st.left {
+			return lie("%d bytes of content where %d are to come", c.Len, st.left)
+		}
+		st.chunk, t.turned = c, false
+		st.left -= int64(c.Len)
+	case wire.TypeTurn:
+		return t.turn(payload)
 	case wire.TypeEnd:
 		if len(payload) != 0 || st.left > 0 {
 			return lie("it ends a file with %d bytes to come", st.left)
 		}
 		st.end = io.EOF
 	case wire.TypeFail:
-		f, err := st.t.finding(payload)
+		f, err := t.finding(payload)
 		if err != nil {
 			return err
 		}
@@ -209,16 +233,13 @@ func (st *Stream) advance() error {
 	return nil
 }
 
-// skip reads over the rest of the current file.
+// skip passes over the rest of the current file without copying it.
 func (st *Stream) skip() error {
-	if st.scratch == nil {
-		st.scratch = make([]byte, bulkBytes)
-	}
 	for st.end == nil {
-		if _, err := st.Read(st.scratch); err != nil && st.t.err != nil {
-			return st.t.err
+		if err := st.advance(); err != nil {
+			return st.t.stop(err)
 		}
 	}
-	st.open = false
+	st.open, st.chunk = false, wire.Chunk{}
 	return nil
 }

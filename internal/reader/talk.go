@@ -15,6 +15,7 @@ import (
 type talk struct {
 	conn   io.ReadWriter
 	in     *wire.Reader
+	ring   *ring
 	limits limit.Limits
 	size   int64 // of the device
 	err    error // the first error that ends the session; stays
@@ -24,6 +25,8 @@ type talk struct {
 	states []state // by entry
 	bytes  *limit.Budget
 	stream *Stream // the last one
+	slot   int     // of the ring, the current one
+	turned bool    // no data of the current slot yet
 }
 
 // state of an entry as far as its content is concerned.
@@ -36,9 +39,9 @@ const (
 	folder              // has no content
 )
 
-func newTalk(conn io.ReadWriter, limits limit.Limits, size int64) talk {
+func newTalk(conn io.ReadWriter, ring *ring, limits limit.Limits, size int64) talk {
 	return talk{
-		conn: conn, in: wire.NewReader(conn), limits: limits, size: size,
+		conn: conn, in: wire.NewReader(conn), ring: ring, limits: limits, size: size, turned: true,
 		bytes: limit.NewBudget("bytes read from one medium", limits.Bytes),
 	}
 }
@@ -61,22 +64,9 @@ func (t *talk) stop(err error) error {
 	return t.err
 }
 
-// message returns the next frame, which may not be a data frame.
-func (t *talk) message() (wire.Type, []byte, error) {
-	typ, _, err := t.in.Next(false)
-	if err != nil {
-		return 0, nil, err
-	}
-	if typ == wire.TypeData {
-		return 0, nil, lie("content of a file where none was asked for")
-	}
-	payload, err := t.in.Message()
-	return typ, payload, err
-}
-
 // hello waits for the proof of the lockdown.
 func (t *talk) hello() (sandbox.Proof, error) {
-	typ, payload, err := t.message()
+	typ, payload, err := t.in.Next()
 	if err == nil && typ == wire.TypeRefuse {
 		err = t.refusal(payload)
 	}

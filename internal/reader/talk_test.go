@@ -69,11 +69,15 @@ func (s *script) file(id uint32) *script {
 	return s.frame(wire.TypeFile, b[:])
 }
 
-func (s *script) data(n int) *script {
-	return s.frame(wire.TypeData, bytes.Repeat([]byte{'x'}, n))
+func (s *script) chunk(off, n int) *script {
+	var b [8]byte
+	wire.PutChunk(b[:], wire.Chunk{Off: uint32(off), Len: uint32(n)})
+	return s.frame(wire.TypeData, b[:])
 }
-func (s *script) end() *script  { return s.frame(wire.TypeEnd, nil) }
-func (s *script) done() *script { return s.frame(wire.TypeDone, nil) }
+func (s *script) data(n int) *script { return s.chunk(0, n) }
+func (s *script) turn() *script      { return s.frame(wire.TypeTurn, nil) }
+func (s *script) end() *script       { return s.frame(wire.TypeEnd, nil) }
+func (s *script) done() *script      { return s.frame(wire.TypeDone, nil) }
 func (s *script) fail(r verdict.Reason) *script {
 	return s.frame(wire.TypeFail, wire.AppendFinding(nil, verdict.New(r, "byte 7", "bad")))
 }
@@ -89,7 +93,7 @@ func (s *script) talk() *talk {
 	t := newTalk(struct {
 		io.Reader
 		io.Writer
-	}{&s.Buffer, io.Discard}, testLimits(), testSize)
+	}{&s.Buffer, io.Discard}, &ring{mem: make([]byte, wire.RingBytes)}, testLimits(), testSize)
 	return &t
 }
 
@@ -140,7 +144,7 @@ func TestHonestChild(t *testing.T) {
 	s := new(script)
 	s.frame(wire.TypeProgress, wire.AppendNumber(nil, 17)).frame(wire.TypeProgress, wire.AppendNumber(nil, 5000))
 	s.listing()
-	s.file(idEmpty).end().file(idTen).data(4).data(6).end().file(idBad).data(1).fail(verdict.FilesystemInconsistent).done()
+	s.file(idEmpty).end().file(idTen).data(4).turn().chunk(wire.SlotBytes-6, 6).turn().end().file(idBad).data(1).fail(verdict.FilesystemInconsistent).done()
 	list, got, err := everything(s.talk(), idTen, idBad, idEmpty)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +195,7 @@ func TestLiesCostTheMedium(t *testing.T) {
 		"a request":                func(s *script) { s.frame(wire.TypeList, nil) },
 		"a second hello":           func(s *script) { s.frame(wire.TypeHello, nil) },
 		"a huge frame":             func(s *script) { s.Write([]byte{0xff, 0xff, 0xff, 0xff, 7, 0, 0, 0}) },
-		"a message over 64 KiB":    func(s *script) { s.frame(wire.TypeEntries, make([]byte, wire.MaxMessage+1)) },
+		"a frame over 64 KiB":      func(s *script) { s.frame(wire.TypeEntries, make([]byte, wire.MaxPayload+1)) },
 		"a header with rubbish":    func(s *script) { s.Write([]byte{0, 0, 0, 0, 4, 0, 0, 1}) },
 		"half a header":            func(s *script) { s.Write([]byte{1, 0, 0}) },
 		"half a message":           func(s *script) { s.Write([]byte{9, 0, 0, 0, byte(wire.TypeMedium), 0, 0, 0, 1}) },
@@ -246,7 +250,13 @@ func TestLiesCostTheMedium(t *testing.T) {
 		"one byte too many":                    after(func(s *script) { s.file(idTen).data(11) }),
 		"one byte too many, later":             after(func(s *script) { s.file(idTen).data(10).data(1) }),
 		"one byte too few":                     after(func(s *script) { s.file(idTen).data(9).end() }),
-		"an empty data frame":                  after(func(s *script) { s.file(idTen).data(0) }),
+		"an empty chunk":                       after(func(s *script) { s.file(idTen).data(0) }),
+		"a chunk over the slot's end":          after(func(s *script) { s.file(idTen).chunk(wire.SlotBytes-9, 10) }),
+		"a chunk far outside":                  after(func(s *script) { s.file(idTen).chunk(1<<32-5, 10) }),
+		"half a chunk":                         after(func(s *script) { s.file(idTen).frame(wire.TypeData, make([]byte, 4)) }),
+		"a turn without data":                  after(func(s *script) { s.file(idEmpty).end().turn() }),
+		"turns for ever":                       after(func(s *script) { s.file(idTen).data(1).turn().turn() }),
+		"a turn with rubbish":                  after(func(s *script) { s.file(idTen).data(1).frame(wire.TypeTurn, []byte{1}) }),
 		"a file inside a file":                 after(func(s *script) { s.file(idTen).file(idEmpty) }),
 		"a stream that ends inside a file":     after(func(s *script) { s.file(idTen).data(5).done() }),
 		"a stream that ends too early":         after(func(s *script) { s.file(idTen).data(10).end().done() }),
@@ -399,7 +409,7 @@ func TestMoreBytesThanTheLimitAreNotAskedFor(t *testing.T) {
 // promises about sizes, and blame the child with one of a reader's reasons.
 func FuzzParent(f *testing.F) {
 	good := new(script)
-	good.listing().file(idTen).data(4).data(6).end().file(idEmpty).end().file(idBad).data(1).fail(verdict.Truncated).done()
+	good.listing().file(idTen).data(4).turn().data(6).end().file(idEmpty).end().file(idBad).data(1).fail(verdict.Truncated).done()
 	f.Add(good.Bytes())
 	f.Add(good.Bytes()[:len(good.Bytes())-20])
 	lie := new(script)

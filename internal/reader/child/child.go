@@ -1,6 +1,7 @@
 // Package child is the confined side of the reader: it locks the process down,
 // then lists one medium and streams its files over one socket. It opens
-// nothing: the socket is descriptor 3 and the device descriptor 4. What it
+// nothing: the socket is descriptor 3, the device descriptor 4, and the memory
+// shared with the parent descriptor 5, which is mapped and closed. What it
 // reads from the device is foreign and hostile, which is why it runs confined;
 // what it says is checked by package reader. Package volume does the parsing.
 package child
@@ -22,20 +23,26 @@ import (
 const (
 	socketFD = 3
 	deviceFD = 4
+	ringFD   = 5
 )
 
 // Main locks the process down, serves the parent and returns the exit status:
 // 0 when the parent closed the connection, 1 otherwise.
 func Main() int {
-	proof, err := sandbox.Lockdown()
 	conn := descriptor(socketFD)
+	// Mapping is forbidden afterwards.
+	ring, err := unix.Mmap(ringFD, 0, wire.RingBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	var proof sandbox.Proof
+	if err == nil {
+		proof, err = sandbox.Lockdown()
+	}
 	if err != nil {
-		f := verdict.New(verdict.SandboxUnavailable, "lockdown of the reader", "%s", err.Error())
+		f := verdict.New(verdict.SandboxUnavailable, "start of the reader", "%s", err.Error())
 		w := newWriter(conn)
 		w.message(wire.TypeRefuse, wire.AppendFinding(nil, f))
 		err = errors.Join(err, w.flush())
 	} else {
-		err = Serve(conn, descriptor(deviceFD), proof)
+		err = Serve(conn, descriptor(deviceFD), ring, proof)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sallyport-reader:", err)

@@ -17,8 +17,8 @@ import (
 const (
 	// spanBytes is the most that is read at once for small pieces.
 	spanBytes = 512 << 10
-	// directBytes and more go from the device into the outgoing frame.
-	directBytes = 64 << 10
+	// largeBytes and more are not gathered, but read alone.
+	largeBytes = 64 << 10
 	// gapBytes between two pieces are read and dropped rather than cost a
 	// second read.
 	gapBytes = 16 << 10
@@ -79,9 +79,13 @@ type sender struct {
 // add takes the next piece in the order of the stream.
 func (s *sender) add(p piece) {
 	switch {
-	case p.n > directBytes:
+	case p.n > largeBytes:
 		s.readSpan()
-		s.emit(p, nil)
+		s.begin(p)
+		if !s.failed {
+			s.copyOut(p)
+		}
+		s.finish(p)
 	case p.off < 0 || p.n == 0: // nothing to be read
 		s.batch = append(s.batch, p)
 	default:
@@ -103,40 +107,40 @@ func (s *sender) add(p piece) {
 // cannot be read, each piece is read alone, so that only the files that lie on
 // the bad place suffer.
 func (s *sender) readSpan() {
-	var span []byte
-	if n := s.upto - s.from; n > 0 {
-		if s.span == nil {
-			s.span = make([]byte, spanBytes)
+	whole := false
+	var at uint32 // of the span in the slot
+	if n := int(s.upto - s.from); n > 0 {
+		span, off, err := s.ring.reserve(n)
+		if err != nil {
+			return
 		}
-		span = s.span[:n]
-		if got, _ := s.dev.ReadAt(span, s.from); got < len(span) {
-			span = nil
-		}
+		got, _ := s.dev.ReadAt(span, s.from)
+		whole, at = got == n, off
 	}
 	for _, p := range s.batch {
-		if span != nil && p.off >= 0 && p.n > 0 {
-			s.emit(p, span[p.off-s.from:][:p.n])
-		} else {
-			s.emit(p, nil)
+		s.begin(p)
+		switch {
+		case s.failed || p.n == 0:
+		case whole && p.off >= 0:
+			s.ring.data(at+uint32(p.off-s.from), int(p.n))
+		default:
+			s.copyOut(p)
 		}
+		s.finish(p)
 	}
 	s.batch, s.from, s.upto = s.batch[:0], 0, 0
 }
 
-// emit sends one piece, from have or else from the device, and the frames that
-// open and close its file.
-func (s *sender) emit(p piece, have []byte) {
+// begin opens the file of its first piece.
+func (s *sender) begin(p piece) {
 	if p.first {
 		s.failed = false
 		wire.PutID(s.out.frame(wire.TypeFile, 4), p.id)
 	}
-	switch {
-	case s.failed || p.n == 0:
-	case have != nil:
-		copy(s.out.frame(wire.TypeData, len(have)), have)
-	default:
-		s.copyOut(p)
-	}
+}
+
+// finish closes the file of its last piece, unless it has ended before.
+func (s *sender) finish(p piece) {
 	if !p.last || s.failed {
 		return
 	}
@@ -152,29 +156,34 @@ func (s *sender) fail(f *verdict.Finding) {
 	s.out.message(wire.TypeFail, wire.AppendFinding(nil, f))
 }
 
-// copyOut reads a piece straight into data frames.
+// copyOut reads a piece into slots and tells of it.
 func (s *sender) copyOut(p piece) {
 	for p.n > 0 && s.out.err == nil {
-		if s.out.room() < min(int(p.n), wire.MaxData) {
-			_ = s.out.flush() // the writer keeps the error
+		n := int(min(p.n, wire.SlotBytes))
+		if left := s.ring.left(); left >= largeBytes && left < n {
+			n = left
 		}
-		n := int(min(p.n, wire.MaxData))
-		dst := s.out.frame(wire.TypeData, n)
+		dst, at, err := s.ring.reserve(n)
+		if err != nil {
+			return
+		}
+		got := n
 		if p.off < 0 {
 			clear(dst)
-			p.n -= int64(n)
-			continue
-		}
-		got, err := s.dev.ReadAt(dst, p.off)
-		if got < n {
+		} else if got, err = s.dev.ReadAt(dst, p.off); got < n {
 			got, err = s.salvage(dst, p.off)
 		}
+		if got > 0 {
+			s.ring.data(at, got)
+		}
 		if got < n {
-			s.out.shorten(n, got)
 			s.fail(unread(err, p.off+int64(got)))
 			return
 		}
-		p.off, p.n = p.off+int64(n), p.n-int64(n)
+		p.n -= int64(n)
+		if p.off >= 0 {
+			p.off += int64(n)
+		}
 	}
 }
 

@@ -16,21 +16,20 @@ import (
 // requests in the order of FORMAT.md until it closes the connection. An error
 // is the parent's departure from the protocol, or the loss of the connection;
 // what is wrong with the medium is told to the parent, never an error here.
-func Serve(conn io.ReadWriter, dev io.ReaderAt, proof sandbox.Proof) error {
+//
+// ring is the memory of [wire.RingBytes] bytes that the parent maps as well.
+func Serve(conn io.ReadWriter, dev io.ReaderAt, ring []byte, proof sandbox.Proof) error {
 	s := &server{in: wire.NewReader(conn), out: newWriter(conn), dev: dev}
+	s.ring = ringWriter{server: s, mem: ring, free: wire.Slots - 1}
 	s.out.message(wire.TypeHello, wire.AppendHello(nil, proof))
 	if err := s.out.flush(); err != nil {
 		return fmt.Errorf("cannot say hello: %w", err)
 	}
 	for {
-		t, _, err := s.in.Next(false)
+		t, payload, err := s.in.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("cannot read a request: %w", err)
-		}
-		payload, err := s.in.Message()
 		if err != nil {
 			return fmt.Errorf("cannot read a request: %w", err)
 		}
@@ -48,7 +47,7 @@ type server struct {
 	medium *volume.Medium
 	total  uint32   // entries of all volumes
 	asked  []uint32 // since the last send
-	span   []byte   // for small pieces that are read together
+	ring   ringWriter
 }
 
 var errOrder = errors.New("it is not allowed now")
@@ -77,6 +76,8 @@ func (s *server) answer(t wire.Type, payload []byte) error {
 			return errOrder
 		}
 		s.send()
+	case wire.TypeFree:
+		return s.ring.freed(payload)
 	default:
 		return errors.New("it is not a request")
 	}
@@ -134,7 +135,7 @@ func (s *server) entries(list []volume.Entry) {
 	for i := range list {
 		e := &list[i]
 		one = wire.AppendEntry(one[:0], wire.Entry{Path: e.Path, Dir: e.Dir, Size: e.Size, Modified: e.Modified, Problem: e.Problem})
-		if len(frame)+len(one) > wire.MaxMessage {
+		if len(frame)+len(one) > wire.MaxPayload {
 			s.out.message(wire.TypeEntries, frame)
 			frame = frame[:0]
 		}

@@ -20,10 +20,13 @@ const Version = 1
 // Sizes in bytes.
 const (
 	HeaderBytes = 8
-	// MaxData is the largest payload of a data frame.
-	MaxData = 1 << 20
-	// MaxMessage is the largest payload of any other frame.
-	MaxMessage = 64 << 10
+	MaxPayload  = 64 << 10 // of one frame
+
+	// The ring is memory that both ends map: the child writes the content of
+	// files there, in slots that it uses in turn; frames say what lies where.
+	SlotBytes = 1 << 20
+	Slots     = 4
+	RingBytes = Slots * SlotBytes
 )
 
 // Type is the kind of a frame.
@@ -40,10 +43,11 @@ const (
 	TypeEntries  Type = 7  // files and folders of the last volume
 	TypeListed   Type = 8  // the listing is complete
 	TypeFile     Type = 9  // a file begins
-	TypeData     Type = 10 // bytes of the file
-	TypeEnd      Type = 11 // the file is complete
-	TypeFail     Type = 12 // the file ends here, with a finding
-	TypeDone     Type = 13 // all files that were asked for have been sent
+	TypeData     Type = 10 // the next bytes of the file, in the current slot
+	TypeTurn     Type = 11 // the next slot becomes the current one
+	TypeEnd      Type = 12 // the file is complete
+	TypeFail     Type = 13 // the file ends here, with a finding
+	TypeDone     Type = 14 // all files that were asked for have been sent
 )
 
 // Frames from the parent.
@@ -51,6 +55,7 @@ const (
 	TypeList Type = 32 // list the medium, under these limits
 	TypeAsk  Type = 33 // files to be sent
 	TypeSend Type = 34 // send the files asked for
+	TypeFree Type = 35 // a slot was read and may be used again
 )
 
 // String returns the name used in messages and in FORMAT.md.
@@ -58,8 +63,8 @@ func (t Type) String() string {
 	names := map[Type]string{
 		TypeHello: "hello", TypeRefuse: "refuse", TypeProgress: "progress", TypeMedium: "medium",
 		TypeVolume: "volume", TypeProblem: "problem", TypeEntries: "entries", TypeListed: "listed",
-		TypeFile: "file", TypeData: "data", TypeEnd: "end", TypeFail: "fail", TypeDone: "done",
-		TypeList: "list", TypeAsk: "ask", TypeSend: "send",
+		TypeFile: "file", TypeData: "data", TypeTurn: "turn", TypeEnd: "end", TypeFail: "fail", TypeDone: "done",
+		TypeList: "list", TypeAsk: "ask", TypeSend: "send", TypeFree: "free",
 	}
 	if n, ok := names[t]; ok {
 		return n
@@ -83,22 +88,17 @@ func PutHeader(b []byte, t Type, n int) {
 	binary.LittleEndian.PutUint32(b[4:], uint32(t))
 }
 
-// parseHeader decodes a header and checks the length against the type's.
+// parseHeader decodes a header and checks the length.
 func parseHeader(b []byte) (Type, int, error) {
 	n := binary.LittleEndian.Uint32(b)
 	rest := binary.LittleEndian.Uint32(b[4:])
 	if rest > 0xff {
 		return 0, 0, malformed("bytes 5 to 7 of a header are not zero")
 	}
-	t := Type(rest)
-	most := uint32(MaxMessage)
-	if t == TypeData {
-		most = MaxData
+	if n > MaxPayload {
+		return 0, 0, malformed("a frame (%s) of %d bytes, at most %d are allowed", Type(rest), n, MaxPayload)
 	}
-	if n > most {
-		return 0, 0, malformed("a frame (%s) of %d bytes, at most %d are allowed", t, n, most)
-	}
-	return t, int(n), nil
+	return Type(rest), int(n), nil
 }
 
 // Reader reads frames. It is not safe for concurrent use.
@@ -106,118 +106,54 @@ type Reader struct {
 	src  io.Reader
 	buf  []byte
 	r, w int
-	left int // payload of the current frame not yet taken
 }
 
 // NewReader returns a Reader of src that holds at most 256 KiB.
 func NewReader(src io.Reader) *Reader {
-	return &Reader{src: src, buf: make([]byte, 4*MaxMessage)}
+	return &Reader{src: src, buf: make([]byte, 4*MaxPayload)}
 }
 
-// Next returns the type of the next frame and the size of its payload, which
-// must be taken as a whole with [Reader.Message] or [Reader.Data] before the
-// next call. With bulk set it takes no more than the header from the source,
-// so that a large payload can go straight to where it is wanted. The error is
-// io.EOF when the source ends between frames.
-func (r *Reader) Next(bulk bool) (Type, int, error) {
-	if r.left != 0 {
-		return 0, 0, errors.New("the frame before was not read to its end")
+// Next returns the next frame. The payload is valid until the next call. The
+// error is io.EOF when the source ends between frames.
+func (r *Reader) Next() (Type, []byte, error) {
+	if err := r.fill(HeaderBytes); err != nil {
+		return 0, nil, err
 	}
-	most := len(r.buf)
-	if bulk {
-		most = HeaderBytes
-	}
-	if err := r.fill(HeaderBytes, most); err != nil {
-		return 0, 0, err
-	}
-	t, n, err := parseHeader(r.buf[r.r:r.w])
+	t, n, err := parseHeader(r.buf[r.r:])
 	if err != nil {
-		return 0, 0, err
+		return 0, nil, err
 	}
-	r.r += HeaderBytes
-	r.left = n
-	return t, n, nil
+	if err := r.fill(HeaderBytes + n); err != nil {
+		return 0, nil, err
+	}
+	payload := r.buf[r.r+HeaderBytes : r.r+HeaderBytes+n]
+	r.r += HeaderBytes + n
+	return t, payload, nil
 }
 
-// Message returns the payload of a frame that is not a data frame. It is valid
-// until the next call of any method.
-func (r *Reader) Message() ([]byte, error) {
-	n := r.left
-	if n > MaxMessage {
-		return nil, malformed("a data frame where a message was expected")
+// fill makes sure that n bytes are in the buffer, which holds them.
+func (r *Reader) fill(n int) error {
+	if r.r+n > len(r.buf) {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
 	}
-	if err := r.fill(n, len(r.buf)); err != nil {
-		return nil, noEOF(err)
-	}
-	r.left = 0
-	r.r += n
-	return r.buf[r.r-n : r.r], nil
-}
-
-// Data reads payload of the current frame into p: at least one byte when
-// neither the frame nor p is at its end.
-func (r *Reader) Data(p []byte) (int, error) {
-	p = p[:min(len(p), r.left)]
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if r.r == r.w {
-		if len(p) >= MaxMessage {
-			n, err := r.read(p)
-			r.left -= n
-			return n, err
-		}
-		if err := r.fill(1, len(r.buf)); err != nil {
-			return 0, noEOF(err)
-		}
-	}
-	n := copy(p, r.buf[r.r:r.w])
-	r.r += n
-	r.left -= n
-	return n, nil
-}
-
-// fill makes sure that n bytes are in the buffer, which holds them, and reads
-// ahead until at most most are.
-func (r *Reader) fill(n, most int) error {
-	have := r.w - r.r
-	if have >= n {
-		return nil
-	}
-	if r.r+most > len(r.buf) {
-		copy(r.buf, r.buf[r.r:r.w])
-		r.r, r.w = 0, have
-	}
-	for r.w-r.r < n {
-		got, err := r.read(r.buf[r.w : r.r+most])
+	for empty := 0; r.w-r.r < n; {
+		got, err := r.src.Read(r.buf[r.w:])
 		r.w += got
-		if err != nil && r.w-r.r < n {
-			if errors.Is(err, io.EOF) && r.w > r.r {
-				return io.ErrUnexpectedEOF
-			}
+		if r.w-r.r >= n {
+			return nil
+		}
+		if errors.Is(err, io.EOF) && r.w > r.r {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return err
+		}
+		if got > 0 {
+			empty = 0
+		} else if empty++; empty == 100 {
+			return io.ErrNoProgress
 		}
 	}
 	return nil
-}
-
-// read reads at least one byte, or returns an error.
-func (r *Reader) read(p []byte) (int, error) {
-	for range 100 {
-		n, err := r.src.Read(p)
-		if n > 0 {
-			return n, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	return 0, io.ErrNoProgress
-}
-
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

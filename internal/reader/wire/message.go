@@ -213,6 +213,28 @@ func ParseIDs(b []byte, take func(id uint32) error) error {
 	return nil
 }
 
+// Chunk is a run of bytes in the current slot.
+type Chunk struct{ Off, Len uint32 }
+
+// PutChunk writes the payload of data into eight bytes of b.
+func PutChunk(b []byte, c Chunk) {
+	binary.LittleEndian.PutUint32(b, c.Off)
+	binary.LittleEndian.PutUint32(b[4:], c.Len)
+}
+
+// ParseChunk decodes the payload of data. The chunk is not empty and lies
+// within a slot.
+func ParseChunk(b []byte) (Chunk, error) {
+	if len(b) != 8 {
+		return Chunk{}, malformed("a chunk of %d bytes", len(b))
+	}
+	c := Chunk{Off: binary.LittleEndian.Uint32(b), Len: binary.LittleEndian.Uint32(b[4:])}
+	if c.Len == 0 || uint64(c.Off)+uint64(c.Len) > SlotBytes {
+		return Chunk{}, malformed("a chunk of %d bytes at %d of a slot", c.Len, c.Off)
+	}
+	return c, nil
+}
+
 // ParseEmpty checks the payload of a frame that has none.
 func ParseEmpty(b []byte) error {
 	if len(b) != 0 {

@@ -72,78 +72,52 @@ func TestLongAndBrokenTextsAreSentShortAndValid(t *testing.T) {
 // TestReaderTakesFramesFromAnyShapeOfReads: the result may not depend on how
 // the bytes arrive.
 func TestReaderTakesFramesFromAnyShapeOfReads(t *testing.T) {
-	data := bytes.Repeat([]byte("0123456789"), 50_000) // 500 kB
+	data := bytes.Repeat([]byte("0123456789"), wire.MaxPayload/10+1)[:wire.MaxPayload]
 	var sent []byte
 	frame := func(ty wire.Type, p []byte) {
 		var h [wire.HeaderBytes]byte
 		wire.PutHeader(h[:], ty, len(p))
 		sent = append(append(sent, h[:]...), p...)
 	}
-	for range 40 {
-		frame(wire.TypeEnd, nil)
-		frame(wire.TypeFail, data[:wire.MaxMessage])
+	sizes := []int{0, len(data), 1, 8, 0, 30_000}
+	for i := range 60 {
+		frame(wire.Type(i), data[:sizes[i%len(sizes)]])
 	}
-	frame(wire.TypeData, data)
-	frame(wire.TypeData, data[:1])
 	for name, shape := range map[string]func(io.Reader) io.Reader{
 		"whole": func(r io.Reader) io.Reader { return r }, "by the byte": iotest.OneByteReader,
 		"by halves": iotest.HalfReader, "end with data": iotest.DataErrReader,
 	} {
-		for _, bulk := range []bool{false, true} {
-			r := wire.NewReader(shape(bytes.NewReader(sent)))
-			for i := range 80 {
-				_, n, err := r.Next(bulk)
-				if err != nil || n != i%2*wire.MaxMessage {
-					t.Fatalf("%s: frame %d: %d bytes, %v", name, i, n, err)
-				}
-				if n > 0 {
-					if _, _, err := r.Next(bulk); err == nil {
-						t.Fatalf("%s: a payload could be passed over", name)
-					}
-				}
-				if p, err := r.Message(); err != nil || !bytes.Equal(p, data[:n]) {
-					t.Fatalf("%s: frame %d: %v", name, i, err)
-				}
+		r := wire.NewReader(shape(bytes.NewReader(sent)))
+		for i := range 60 {
+			ty, p, err := r.Next()
+			if err != nil || ty != wire.Type(i) || !bytes.Equal(p, data[:sizes[i%len(sizes)]]) {
+				t.Fatalf("%s: frame %d: %s of %d bytes, %v", name, i, ty, len(p), err)
 			}
-			for _, want := range []int{len(data), 1} {
-				if ty, n, err := r.Next(bulk); ty != wire.TypeData || n != want || err != nil {
-					t.Fatalf("%s: %s of %d bytes, %v", name, ty, n, err)
-				}
-				got := make([]byte, want)
-				for at := 0; at < want; {
-					n, err := r.Data(got[at:])
-					if err != nil {
-						t.Fatal(err)
-					}
-					at += n
-				}
-				if !bytes.Equal(got, data[:want]) {
-					t.Fatalf("%s: other bytes", name)
-				}
+		}
+		if _, _, err := r.Next(); err != io.EOF {
+			t.Fatalf("%s: at the end: %v", name, err)
+		}
+		for _, cut := range []int{1, 7, 8, 9, len(sent) - 1} {
+			r := wire.NewReader(shape(bytes.NewReader(sent[:cut])))
+			var err error
+			for err == nil {
+				_, _, err = r.Next()
 			}
-			if _, _, err := r.Next(bulk); err != io.EOF {
-				t.Fatalf("%s: at the end: %v", name, err)
+			if want := io.ErrUnexpectedEOF; cut != 8 && err != want {
+				t.Errorf("%s, cut after %d: %v", name, cut, err)
 			}
 		}
 	}
 }
 
-func TestFramesOverTheirLimitAreRefusedBeforeTheyAreRead(t *testing.T) {
-	for _, tc := range []struct {
-		t  wire.Type
-		n  int
-		ok bool
-	}{
-		{wire.TypeData, wire.MaxData, true}, {wire.TypeData, wire.MaxData + 1, false},
-		{wire.TypeEntries, wire.MaxMessage, true}, {wire.TypeEntries, wire.MaxMessage + 1, false},
-		{200, wire.MaxMessage + 1, false}, {wire.TypeData, 1<<32 - 1, false},
-	} {
+func TestFramesOverTheLimitAreRefusedBeforeTheyAreRead(t *testing.T) {
+	for _, n := range []int{wire.MaxPayload + 1, 1 << 20, 1<<32 - 1} {
 		var h [wire.HeaderBytes]byte
-		wire.PutHeader(h[:], tc.t, tc.n)
-		_, n, err := wire.NewReader(bytes.NewReader(h[:])).Next(false)
+		wire.PutHeader(h[:], wire.TypeEntries, n)
+		_, _, err := wire.NewReader(bytes.NewReader(h[:])).Next()
 		var bad *wire.Malformed
-		if tc.ok && (err != nil || n != tc.n) || !tc.ok && !errors.As(err, &bad) {
-			t.Errorf("%s of %d bytes: %v", tc.t, tc.n, err)
+		if !errors.As(err, &bad) {
+			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
 }
@@ -185,6 +159,14 @@ func FuzzMessages(f *testing.F) {
 		if wire.ParseEntries(b, func(e wire.Entry) error { entries = wire.AppendEntry(entries, e); return nil }) == nil {
 			same("entries", entries)
 		}
+		if c, err := wire.ParseChunk(b); err == nil {
+			again := make([]byte, 8)
+			wire.PutChunk(again, c)
+			same("chunk", again)
+			if c.Len == 0 || int(c.Off)+int(c.Len) > wire.SlotBytes {
+				t.Errorf("chunk %+v is not within a slot", c)
+			}
+		}
 		var ids []byte
 		if wire.ParseIDs(b, func(id uint32) error {
 			ids = append(ids, 0, 0, 0, 0)
@@ -199,44 +181,24 @@ func FuzzMessages(f *testing.F) {
 // FuzzReader: frames come out as they went in, whatever the source holds.
 func FuzzReader(f *testing.F) {
 	var h [wire.HeaderBytes]byte
-	wire.PutHeader(h[:], wire.TypeData, 3)
-	f.Add(append(h[:], 1, 2, 3), true)
-	wire.PutHeader(h[:], wire.TypeFail, 2)
-	f.Add(append(h[:], 1, 2), false)
-	f.Fuzz(func(t *testing.T, src []byte, bulk bool) {
+	wire.PutHeader(h[:], wire.TypeFail, 3)
+	f.Add(append(h[:], 1, 2, 3))
+	wire.PutHeader(h[:], wire.TypeFail, wire.MaxPayload)
+	f.Add(append(h[:], make([]byte, wire.MaxPayload)...))
+	f.Fuzz(func(t *testing.T, src []byte) {
 		r := wire.NewReader(iotest.HalfReader(bytes.NewReader(src)))
 		var seen []byte
 		for {
-			ty, n, err := r.Next(bulk)
+			ty, p, err := r.Next()
 			if err != nil {
-				if !bytes.HasPrefix(src, seen) {
-					t.Fatalf("%x came out of %x", seen, src)
+				if !bytes.HasPrefix(src, seen) || err == io.EOF && len(seen) != len(src) {
+					t.Fatalf("%x came out of %x, then %v", seen, src, err)
 				}
 				return
 			}
 			var head [wire.HeaderBytes]byte
-			wire.PutHeader(head[:], ty, n)
-			seen = append(seen, head[:]...)
-			if ty == wire.TypeData {
-				p := make([]byte, 5)
-				for n > 0 {
-					got, err := r.Data(p)
-					seen = append(seen, p[:got]...)
-					n -= got
-					if err != nil && n > 0 {
-						break
-					}
-				}
-				if n > 0 {
-					return
-				}
-				continue
-			}
-			p, err := r.Message()
-			if err != nil {
-				return
-			}
-			seen = append(seen, p...)
+			wire.PutHeader(head[:], ty, len(p))
+			seen = append(append(seen, head[:]...), p...)
 		}
 	})
 }

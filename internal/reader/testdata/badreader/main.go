@@ -103,7 +103,7 @@ func content(how string) {
 		id[0] = 77
 	}
 	send(wire.TypeFile, id)
-	send(wire.TypeData, make([]byte, wire.MaxData))
+	data(wire.SlotBytes)
 	switch how {
 	case "ends-in-file":
 		os.Exit(0)
@@ -111,14 +111,21 @@ func content(how string) {
 		hang()
 	case "too-much":
 		for {
-			send(wire.TypeData, make([]byte, wire.MaxData))
+			data(wire.SlotBytes)
 		}
 	case "dribbles-for-ever":
 		for {
-			send(wire.TypeData, []byte{0})
+			data(1)
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+}
+
+// data offers n bytes of the ring.
+func data(n int) {
+	var b [8]byte
+	wire.PutChunk(b[:], wire.Chunk{Len: uint32(n)})
+	send(wire.TypeData, b[:])
 }
 
 // request waits for one request, or a part of it.

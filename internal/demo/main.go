@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sallyport/internal/intake"
+	"sallyport/internal/testoffice"
 	"sallyport/internal/verdict"
 )
 
@@ -31,22 +32,24 @@ func main() {
 
 func run(bin, keep string) (err error) {
 	started := time.Now()
-	office, err := openOffice(bin, keep)
+	office, err := testoffice.Open(bin, keep)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, office.close()) }()
+	defer func() { err = errors.Join(err, office.Close()) }()
 	step("Three stations and a stranger, each with its own TPM (swtpm)")
-	if err := office.found(); err != nil {
+	trust, err := office.Found()
+	if err != nil {
 		return err
 	}
+	fmt.Print(trust)
 	step("The source seals an election definition and cast vote records")
-	media, err := office.makeMedia()
+	media, err := makeMedia(office)
 	if err != nil {
 		return err
 	}
 	step("sallyportd runs on the EMS station; %d media are inserted", len(media))
-	if err := office.ems.startDaemon(); err != nil {
+	if err := office.EMS.StartDaemon(); err != nil {
 		return err
 	}
 	wrong, err := insertAll(office, media)
@@ -55,17 +58,19 @@ func run(bin, keep string) (err error) {
 	}
 	for _, show := range [][]string{{"ems", "tally"}, {"quarantine", "list"}, {"status"}} {
 		step("sallyport %s", strings.Join(show, " "))
-		out, err := office.ems.sallyport(show...)
+		out, err := office.EMS.Sallyport(show...)
 		if err != nil {
 			return err
 		}
 		fmt.Print(out)
 	}
 	step("sallyport-verify log: the log, checked by a program that has only the public key")
-	if err := office.checkLog(); err != nil {
+	checked, err := office.EMS.CheckLog()
+	fmt.Print(checked)
+	if err != nil {
 		return err
 	}
-	if err := office.checkTally(); err != nil {
+	if err := checkTally(office); err != nil {
 		return err
 	}
 	if wrong > 0 {
@@ -91,15 +96,15 @@ type medium struct {
 
 // insertAll inserts the media one by one and prints the table; it returns how
 // many verdicts differ from what is expected.
-func insertAll(o *office, media []medium) (wrong int, err error) {
+func insertAll(o *testoffice.Office, media []medium) (wrong int, err error) {
 	tw := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "MEDIUM\tVERDICT\tREASONS\tEXIT\tAS EXPECTED")
 	for _, m := range media {
-		image, err := o.label(m)
+		image, err := label(o, m)
 		if err != nil {
 			return wrong, err
 		}
-		report, exit, err := o.ems.intake(image)
+		report, exit, err := o.EMS.Intake(image)
 		if err != nil {
 			return wrong, fmt.Errorf("%s: %w", m.name, err)
 		}
@@ -114,14 +119,14 @@ func insertAll(o *office, media []medium) (wrong int, err error) {
 }
 
 // label gives the image a name by which the quarantine list shows it.
-func (o *office) label(m medium) (string, error) {
+func label(o *testoffice.Office, m medium) (string, error) {
 	name := strings.Map(func(r rune) rune {
 		if r == ' ' || r == '-' || (r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || (r >= 'a' && r <= 'z') {
 			return r
 		}
 		return -1
 	}, m.name)
-	path := filepath.Join(o.tb.TempDir(), strings.ReplaceAll(name, " ", "-")+".img")
+	path := filepath.Join(o.TB.TempDir(), strings.ReplaceAll(name, " ", "-")+".img")
 	return path, os.Rename(m.image, path)
 }
 
@@ -150,18 +155,4 @@ func reasons(r *intake.Report) []string {
 		add(p.Findings)
 	}
 	return out
-}
-
-// root is the checkout's folder, where testdata is.
-func root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-	}
-	return "", errors.New("run this inside the checkout")
 }

@@ -4,10 +4,30 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 
 	"sallyport/internal/ems"
 	"sallyport/internal/testelection"
+	"sallyport/internal/testoffice"
 )
+
+// checkTally compares the tally with the generator's own count, which shares no
+// code with the EMS core.
+func checkTally(o *testoffice.Office) error {
+	out, err := o.EMS.Sallyport("--json", "ems", "tally")
+	if err != nil {
+		return err
+	}
+	var got ems.Tally
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		return err
+	}
+	expected, err := os.ReadFile(o.Small("expected-tally.json"))
+	if err != nil {
+		return err
+	}
+	return compareTally(&got, expected)
+}
 
 // compareTally says where a tally differs from the generator's own count.
 func compareTally(got *ems.Tally, expected []byte) error {

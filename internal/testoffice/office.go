@@ -1,0 +1,214 @@
+// Package testoffice sets up whole election offices for the demo, the benchmark
+// and tests: stations with a software TPM each (swtpm), trust between them, and
+// the built programs driven from outside. Test code only.
+package testoffice
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// ElectionID is that of testdata/elections/small. OtherElection is one for which
+// the source may sign and which the EMS station does not take.
+const (
+	ElectionID    = "maple-county-general-2026-11-03"
+	OtherElection = "maple-county-municipal-2025-11-04"
+	Jurisdiction  = "us/maple-county"
+)
+
+// Office is four stations and a folder for everything they need.
+type Office struct {
+	Checkout string // the project's folder
+	Bin      string // of the built programs
+	Dir      string
+	TB       *TB
+	// The stations; Stranger is not in the trust bundle.
+	Authority, Source, EMS, Stranger *Station
+
+	keep     bool
+	stations []*Station
+}
+
+// Open makes an office without stations. It stands in the new folder keep, or
+// in a temporary one that Close removes.
+func Open(bin, keep string) (o *Office, err error) {
+	o = &Office{Dir: keep, keep: keep != ""}
+	if o.Checkout, err = Checkout(); err != nil {
+		return nil, err
+	}
+	if o.Bin, err = filepath.Abs(bin); err != nil {
+		return nil, err
+	}
+	if o.keep {
+		err = os.Mkdir(keep, 0o700)
+	} else {
+		o.Dir, err = os.MkdirTemp("", "sallyport-")
+	}
+	if err == nil {
+		o.Dir, err = filepath.Abs(o.Dir)
+	}
+	o.TB = &TB{dir: filepath.Join(o.Dir, "media")}
+	return o, err
+}
+
+// Close stops all daemons and TPMs and removes the folder.
+func (o *Office) Close() error {
+	var errs []error
+	for _, s := range o.stations {
+		errs = append(errs, s.StopDaemon())
+		s.KillTPM()
+	}
+	if !o.keep {
+		errs = append(errs, os.RemoveAll(o.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+// Found makes the four stations and the trust between them, and returns what
+// the EMS station shows of it.
+func (o *Office) Found() (trust string, err error) {
+	for _, s := range []struct {
+		to                  **Station
+		id, role, elections string
+	}{
+		{&o.Authority, "authority", "authority", ""},
+		{&o.Source, "polling-place-7", "source", ""},
+		{&o.EMS, "ems-1", "ems", ElectionID},
+		{&o.Stranger, "stranger", "source", ""},
+	} {
+		if *s.to, err = o.NewStation(s.id, s.role, s.elections); err != nil {
+			return "", err
+		}
+	}
+	if _, err := o.Authority.Sallyport("init"); err != nil {
+		return "", err
+	}
+	if _, err := o.Authority.Sallyport("trust", "root", "--out", o.rootFile()); err != nil {
+		return "", err
+	}
+	for _, s := range []*Station{o.Source, o.EMS, o.Stranger} {
+		if _, err := s.Sallyport("init", "--root", o.rootFile()); err != nil {
+			return "", err
+		}
+		if _, err := s.Sallyport("trust", "export", "--out", s.File("record.json")); err != nil {
+			return "", err
+		}
+	}
+	if _, err := o.Authority.Sallyport("trust", "issue", "--out", o.bundleFile(), "--elections", ElectionID+","+OtherElection,
+		o.Source.File("record.json")+"=election-definition,cvr-export,media-set", o.EMS.File("record.json")+"=results-report"); err != nil {
+		return "", err
+	}
+	for _, s := range []*Station{o.Source, o.Stranger, o.EMS} {
+		if trust, err = s.Sallyport("trust", "install", o.bundleFile()); err != nil {
+			return "", err
+		}
+	}
+	return trust, nil
+}
+
+// Join initialises one more station and gives it the trust bundle of Found.
+func (o *Office) Join(id, role, elections string) (*Station, error) {
+	s, err := o.NewStation(id, role, elections)
+	if err == nil {
+		_, err = s.Sallyport("init", "--root", o.rootFile())
+	}
+	if err == nil {
+		_, err = s.Sallyport("trust", "install", o.bundleFile())
+	}
+	return s, err
+}
+
+func (o *Office) rootFile() string   { return filepath.Join(o.Dir, "root.json") }
+func (o *Office) bundleFile() string { return filepath.Join(o.Dir, "trust.dsse.json") }
+
+// Small returns the path of a file of testdata/elections/small.
+func (o *Office) Small(name string) string {
+	return filepath.Join(o.Checkout, "testdata", "elections", "small", name)
+}
+
+// NewStation starts a fresh TPM and writes a configuration; the station is not
+// initialised.
+func (o *Office) NewStation(id, role, elections string) (*Station, error) {
+	dir, err := os.MkdirTemp(o.Dir, id+"-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Station{ID: id, Dir: dir, office: o}
+	o.stations = append(o.stations, s)
+	if err := s.StartTPM(); err != nil {
+		return nil, err
+	}
+	if elections != "" {
+		elections = fmt.Sprintf("%q", elections)
+	}
+	return s, os.WriteFile(s.File("sallyport.toml"), fmt.Appendf(nil, `state_dir = "state"
+tpm = "swtpm:tpm.sock"
+production = false
+reader = %q
+
+[station]
+id = %q
+name = %q
+role = %q
+jurisdiction = %q
+elections = [%s]
+
+[control]
+socket = "control.sock"
+
+[limits]
+reserve_bytes = 67108864
+`, filepath.Join(o.Bin, "sallyport-reader"), id, "Demo "+id, role, Jurisdiction, elections), 0o600)
+}
+
+// StartTPM starts the station's TPM with the state it has.
+func (s *Station) StartTPM() error {
+	if err := os.MkdirAll(s.File("tpm"), 0o700); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(s.File("tpm.sock")); err != nil {
+		return err
+	}
+	s.tpm = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+s.File("tpm"), "--server", "type=unixio,path="+s.File("tpm.sock"), "--flags", "not-need-init,startup-clear")
+	if err := s.tpm.Start(); err != nil {
+		return fmt.Errorf("cannot start swtpm ('make deps' installs it): %w", err)
+	}
+	return waitFor(5*time.Second, "swtpm's socket", func() bool { _, err := os.Stat(s.File("tpm.sock")); return err == nil })
+}
+
+// KillTPM stops the TPM at once; its state stays.
+func (s *Station) KillTPM() {
+	if s.tpm != nil {
+		_ = s.tpm.Process.Kill() // it may have ended by itself
+		_ = s.tpm.Wait()         // says only that it was killed
+		s.tpm = nil
+	}
+}
+
+// waitFor asks again and again until ok, at most for d.
+func waitFor(d time.Duration, what string, ok func() bool) error {
+	for deadline := time.Now().Add(d); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: not there within %s", what, d)
+		}
+	}
+	return nil
+}
+
+// Checkout finds the project's folder above the working folder.
+func Checkout() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errors.New("run this inside the checkout")
+}

@@ -130,7 +130,9 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 		return "", overLimit(where, err)
 	}
 	if err := limit.Check("bytes of a file", e.Size, b.limits.FileBytes); err != nil {
-		e.Problem, e.Extents = overLimit("the file", err), nil
+		if e.Extents = nil; e.Problem == nil {
+			e.Problem = overLimit("the file", err)
+		}
 	} else if err := b.bytes.Take(e.Size); err != nil {
 		return "", overLimit(where, err)
 	}

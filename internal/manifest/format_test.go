@@ -2,6 +2,7 @@ package manifest_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -15,6 +16,8 @@ import (
 
 	"sallyport/internal/manifest"
 	"sallyport/internal/testtool"
+	"sallyport/internal/tpm"
+	"sallyport/internal/tpm/tpmtest"
 )
 
 // section returns the first fenced block with this opening line after a heading
@@ -44,9 +47,20 @@ func TestTheExampleInTheFormatIsTheCommonVector(t *testing.T) {
 // sealedFolder writes a sealed package with content as a folder, and the key.
 func sealedFolder(t *testing.T) (folder, keyFile string, digest [32]byte) {
 	t.Helper()
-	dir := t.TempDir()
-	folder = filepath.Join(dir, packageID)
-	p := base()
+	folder, envelope := fillFolder(t, base(), key(keyWitness), key(keyPrecinct))
+	v, err := manifest.Verify(envelope, packageID, newPolicy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyFile = filepath.Join(filepath.Dir(folder), "precinct-1.pem")
+	writeKey(t, keyFile, &key(keyPrecinct).private.PublicKey)
+	return folder, keyFile, v.Digest()
+}
+
+// fillFolder gives the payload's files content and seals it.
+func fillFolder(t *testing.T, p *manifest.Payload, signers ...manifest.Signer) (folder string, envelope []byte) {
+	t.Helper()
+	folder = filepath.Join(t.TempDir(), packageID)
 	p.Totals = manifest.Totals{}
 	for i := range p.Files {
 		f := &p.Files[i]
@@ -57,18 +71,12 @@ func sealedFolder(t *testing.T) (folder, keyFile string, digest [32]byte) {
 		p.Totals.Bytes += f.Size
 		write(t, filepath.Join(folder, "data", f.Path), content)
 	}
-	envelope, err := manifest.Seal(t.Context(), p, key(keyWitness), key(keyPrecinct))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := manifest.Verify(envelope, packageID, newPolicy(t))
+	envelope, err := manifest.Seal(t.Context(), p, signers...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(folder, "manifest.dsse.json"), envelope)
-	keyFile = filepath.Join(dir, "precinct-1.pem")
-	writeKey(t, keyFile, keyPrecinct)
-	return folder, keyFile, v.Digest()
+	return folder, envelope
 }
 
 func write(t *testing.T, path string, data []byte) {
@@ -81,9 +89,9 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-func writeKey(t *testing.T, path string, n byte) {
+func writeKey(t *testing.T, path string, pub *ecdsa.PublicKey) {
 	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(&key(n).private.PublicKey)
+	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +114,30 @@ func TestAPackageVerifiesWithOpenSSLAlone(t *testing.T) {
 	folder, keyFile, digest := sealedFolder(t)
 	out, err := byHand(t, folder, keyFile)
 	if err != nil || !strings.Contains(out, "Verified OK") || !strings.Contains(out, fmt.Sprintf("%x", digest)) {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestAPackageSealedByATPMVerifiesWithOpenSSLAlone(t *testing.T) {
+	testtool.Need(t, "openssl")
+	testtool.Need(t, "sha256sum")
+	addr, _ := tpmtest.Start(t)
+	device, err := tpm.Open(t.Context(), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	id, err := device.CreateIdentity(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := device.LoadIdentity(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	folder, _ := fillFolder(t, base(func(p *manifest.Payload) { p.Signer.KeyID = device.KeyID() }), device)
+	keyFile := filepath.Join(t.TempDir(), "key.pem")
+	writeKey(t, keyFile, device.Public())
+	if out, err := byHand(t, folder, keyFile); err != nil || !strings.Contains(out, "Verified OK") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
@@ -146,9 +178,9 @@ func TestTheCommandsFindWhatIsWrong(t *testing.T) {
 				return replace(t, b, `","payloadType"`, `","payload":"e30=","payloadType"`)
 			})
 		}},
-		"signed by another key": {"+ grep -q", func(t *testing.T, _, keyFile string) { writeKey(t, keyFile, keyUnknown) }},
+		"signed by another key": {"+ grep -q", func(t *testing.T, _, keyFile string) { writeKey(t, keyFile, &key(keyUnknown).private.PublicKey) }},
 		"key of the other signer": {`key_id":"` + key(keyWitness).KeyID(), func(t *testing.T, _, keyFile string) {
-			writeKey(t, keyFile, keyWitness) // its signature is good, but the package is not its own
+			writeKey(t, keyFile, &key(keyWitness).private.PublicKey) // its signature is good, but the package is not its own
 		}},
 		"file altered": {"FAILED", func(t *testing.T, folder, _ string) {
 			edit(t, folder+"/data/batch-2/cvr.json", func(b []byte) []byte { b[50] ^= 1; return b })

@@ -120,6 +120,20 @@ func TestAPolicyThatGivesAnotherKeyIsNotBelieved(t *testing.T) {
 	}
 }
 
+// TestALongListCostsNoMemoryPerFile notices when lists of files no longer take
+// the short way through the decoder.
+func TestALongListCostsNoMemoryPerFile(t *testing.T) {
+	envelope := enclose(t, encode(t, base(numbered(5000))), keyPrecinct)
+	n := testing.AllocsPerRun(1, func() {
+		if _, err := manifest.Verify(envelope, packageID, newPolicy(t)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 1000 {
+		t.Fatalf("%v allocations for 5,000 files", n)
+	}
+}
+
 func BenchmarkVerify20000Files(b *testing.B) {
 	envelope := enclose(b, encode(b, base(numbered(20_000))), keyPrecinct)
 	b.SetBytes(int64(len(envelope)))

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"sallyport/internal/dsse"
 
@@ -49,42 +50,34 @@ func parse[T tpm2.Marshallable, P interface {
 	return v, nil
 }
 
-// signer returns the ECDSA P-256 key of a public area that has the attributes
-// of template, byte for byte, but for the point itself. That one comparison
-// covers every attribute, the scheme, the hash and the absence of a policy.
+// signer returns the ECDSA P-256 key of a public area that is template, byte
+// for byte, but for the point at its end. That one comparison covers every
+// attribute, the scheme, the hash and the absence of a policy.
 func signer(what string, area []byte, template tpm2.TPMTPublic) (*ecdsa.PublicKey, error) {
-	pub, err := parse[tpm2.TPMTPublic](what, area)
+	const size = 2 + 32 // a coordinate with its length
+	head, empty := tpm2.Marshal(template), []byte{0, 0, 0, 0}
+	head = bytes.TrimSuffix(head, empty)
+	point, ok := bytes.CutPrefix(area, head)
+	if !ok {
+		return nil, otherTemplate(what, area)
+	}
+	if len(point) != 2*size || point[1] != 32 || point[size+1] != 32 || point[0] != 0 || point[size] != 0 {
+		return nil, fmt.Errorf("the %s does not end in a point of two coordinates of 32 bytes", what)
+	}
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, point[2:size], point[size+2:]))
 	if err != nil {
-		return nil, err
-	}
-	if pub.Type != tpm2.TPMAlgECC {
-		return nil, fmt.Errorf("the %s is not an elliptic-curve key", what)
-	}
-	point, err := pub.Unique.ECC()
-	if err != nil {
-		return nil, fmt.Errorf("the %s has no point: %w", what, err)
-	}
-	template.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: point.X, Y: point.Y})
-	if !bytes.Equal(tpm2.Marshal(template), area) {
-		return nil, fmt.Errorf("the %s does not have the attributes that Sallyport gives such a key (attributes %s)", what, attributes(pub.ObjectAttributes))
-	}
-	key, err := point256(point)
-	if err != nil {
-		return nil, fmt.Errorf("the %s: %w", what, err)
+		return nil, fmt.Errorf("the point of the %s is not on P-256: %w", what, err)
 	}
 	return key, nil
 }
 
-func point256(p *tpm2.TPMSECCPoint) (*ecdsa.PublicKey, error) {
-	if len(p.X.Buffer) != 32 || len(p.Y.Buffer) != 32 {
-		return nil, fmt.Errorf("the point has coordinates of %d and %d bytes, want 32", len(p.X.Buffer), len(p.Y.Buffer))
-	}
-	raw := append(append([]byte{4}, p.X.Buffer...), p.Y.Buffer...)
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+// otherTemplate says what a public area that is not the expected one is.
+func otherTemplate(what string, area []byte) error {
+	pub, err := parse[tpm2.TPMTPublic](what, area)
 	if err != nil {
-		return nil, fmt.Errorf("the point is not on P-256: %w", err)
+		return err
 	}
-	return key, nil
+	return fmt.Errorf("the %s does not have the type and attributes that Sallyport gives such a key (type %#04x, attributes %s)", what, uint16(pub.Type), attributes(pub.ObjectAttributes))
 }
 
 func attributes(a tpm2.TPMAObject) string {
@@ -225,6 +218,11 @@ func CheckCertify(akPublic, keyPublic, certify, sig []byte, qualifying [32]byte)
 	if _, err := SigningKey(keyPublic); err != nil {
 		return err
 	}
+	return certified(akPublic, keyPublic, certify, sig, qualifying)
+}
+
+// certified is CheckCertify without the check of keyPublic itself.
+func certified(akPublic, keyPublic, certify, sig []byte, qualifying [32]byte) error {
 	att, err := statement(akPublic, certify, sig, tpm2.TPMSTAttestCertify, qualifying)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func (id *Identity) Check() (*ecdsa.PublicKey, error) {
 	if id.CounterStart < 1 {
 		return nil, errors.New("counter_start is not positive")
 	}
-	if err := CheckCertify(id.AKPublic, id.SigningPublic, id.SigningCertify, id.SigningCertifySig, id.Qualifying()); err != nil {
+	if err := certified(id.AKPublic, id.SigningPublic, id.SigningCertify, id.SigningCertifySig, id.Qualifying()); err != nil {
 		return nil, err
 	}
 	return key, nil

@@ -279,7 +279,7 @@ func digest(t *testing.T, c *ems.Core, path string) string {
 		}
 		fmt.Fprintf(h, "%s %d %x\n", name, len(data), sha256.Sum256(data))
 	}
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".load*"))
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".ems-load*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("temporary files were left: %v %v", left, err)
 	}

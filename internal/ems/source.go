@@ -50,8 +50,14 @@ func openFile(fsys fs.FS, f File) (*source, error) {
 		return nil, fmt.Errorf("cannot read a file of the package: %w", err)
 	}
 	s := &source{full: make(chan block, blocks), free: make(chan []byte, blocks), quit: make(chan struct{}), close: file.Close}
+	// A package may have very many small files: one byte more than the file
+	// has is enough to see its end.
+	size := int(min(max(f.Size, 0)+1, blockSize))
 	for range blocks {
-		s.free <- make([]byte, blockSize)
+		s.free <- make([]byte, size)
+		if size < blockSize {
+			break
+		}
 	}
 	go s.fill(file, f, want)
 	return s, nil
@@ -99,7 +105,7 @@ func (s *source) Read(p []byte) (int, error) {
 			return 0, s.now.err
 		}
 		if s.now.data != nil {
-			s.free <- s.now.data[:blockSize]
+			s.free <- s.now.data[:cap(s.now.data)]
 		}
 		var ok bool
 		if s.now, ok = <-s.full; !ok {

@@ -9,12 +9,33 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // runBytes is how much of a load is held in memory before it is sorted and
-// moved to a temporary file.
+// moved to a temporary file. A load keeps its last run in memory.
 const runBytes = 16 << 20
+
+// loadPrefix begins the names of temporary files, for as long as they have one.
+const loadPrefix = ".ems-load-"
+
+// sweep removes a temporary file whose name a crash kept from being removed.
+func sweep(dir string) error {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot look for temporary files: %w", err)
+	}
+	for _, f := range list {
+		if strings.HasPrefix(f.Name(), loadPrefix) {
+			if err := os.Remove(filepath.Join(dir, f.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("cannot remove a temporary file: %w", err)
+			}
+		}
+	}
+	return nil
+}
 
 // Load collects the ballots of one package and gives them back sorted by
 // identifier, whatever their number: sorted runs go to temporary files without
@@ -88,7 +109,7 @@ func (l *Load) sort() {
 // spill writes the run in memory to a file that has no name from the start.
 func (l *Load) spill() error {
 	l.sort()
-	f, err := os.CreateTemp(l.dir, ".load-*")
+	f, err := os.CreateTemp(l.dir, loadPrefix+"*")
 	if err != nil {
 		return fmt.Errorf("cannot sort the ballots: %w", err)
 	}

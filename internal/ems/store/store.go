@@ -66,7 +66,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.migrate(false); err != nil {
+	if err := errors.Join(s.migrate(false), sweep(s.dir)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -79,7 +79,7 @@ func TestBallotsComeBackSortedWhateverTheOrderAndSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range left {
-			if strings.HasPrefix(f.Name(), ".load") {
+			if strings.HasPrefix(f.Name(), loadPrefix) {
 				t.Errorf("%s was left", f.Name())
 			}
 		}
@@ -177,6 +177,22 @@ func TestAChangedBallotIsFoundWhenItIsRead(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+func TestOpenRemovesWhatACrashLeft(t *testing.T) {
+	_, path := fresh(t)
+	left := filepath.Join(filepath.Dir(path), loadPrefix+"123")
+	if err := os.WriteFile(left, []byte("ballots"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the temporary file is still there: %v", err)
 	}
 }
 

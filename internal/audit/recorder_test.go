@@ -321,5 +321,5 @@ func TestALogOfAnotherKeyIsNotContinued(t *testing.T) {
 	s.log.Close()
 }
 
-// pubs is the key list a verifier gets.
-func (s *station) pubs() []*ecdsa.PublicKey { return []*ecdsa.PublicKey{s.key.Public()} }
+// keysOf is the key list a verifier gets.
+func keysOf(s translog.Signer) []*ecdsa.PublicKey { return []*ecdsa.PublicKey{s.Public()} }

@@ -15,7 +15,7 @@ import (
 
 func (s *station) verify() *audit.Report {
 	s.t.Helper()
-	r, err := audit.Verify(s.t.Context(), s.dir, translog.VerifyOptions{Keys: s.pubs(), Origin: origin})
+	r, err := audit.Verify(s.t.Context(), s.dir, translog.VerifyOptions{Keys: keysOf(s.key), Origin: origin})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -123,6 +123,22 @@ func newFrames(file io.ReaderAt, off, size, next int64) *frames {
 	return f
 }
 
+// frameAt reads the one frame at off, which must have the given index. Its
+// data is the caller's.
+func frameAt(file io.ReaderAt, off, size, index int64) (frame, error) {
+	var head [frameHeaderSize]byte
+	most := int64(frameHeaderSize)
+	if off+frameHeaderSize <= size {
+		if _, err := file.ReadAt(head[:], off); err != nil {
+			return frame{}, noEOF(err)
+		}
+		most += min(int64(binary.BigEndian.Uint32(head[:])), MaxEntry)
+	}
+	f := &frames{file: file, r: bufio.NewReaderSize(nil, int(most)), size: size}
+	f.seek(off, index)
+	return f.read()
+}
+
 // clone is an independent reader at the same place.
 func (f *frames) clone() *frames { return newFrames(f.file, f.off, f.size, f.next) }
 

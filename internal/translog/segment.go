@@ -147,7 +147,7 @@ func (l *Log) Entry(i int64) (Entry, error) {
 		}
 	}
 	off := s.offs[i-s.first]
-	fr, err := newFrames(s.file, off, s.size, i).read()
+	fr, err := frameAt(s.file, off, s.size, i)
 	if err != nil {
 		return Entry{}, toDamage(s.name, i, err)
 	}
@@ -160,7 +160,7 @@ func (l *Log) Entry(i int64) (Entry, error) {
 			return Entry{}, &Damage{File: s.name, Offset: off, Entry: i, Until: i + 1, Detail: "the entry does not have the hash that was stored for it"}
 		}
 	}
-	return Entry{Index: i, File: s.name, Offset: off, Data: append([]byte(nil), fr.data...)}, nil
+	return Entry{Index: i, File: s.name, Offset: off, Data: fr.data}, nil
 }
 
 // index finds the offsets of the segment's entries up to i.

@@ -16,7 +16,7 @@ import (
 	"sallyport/internal/testelection"
 )
 
-// benchBallots records make about 37 MB.
+// benchBallots records make about 44 MB.
 const benchBallots = 25_000
 
 func benchReport(b *testing.B) []byte {

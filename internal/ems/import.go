@@ -21,7 +21,7 @@ import (
 //
 // Errors: [ErrNotForCore] for another kind of package; a finding when the
 // package is at fault (content-invalid, wrong-election, over-limit,
-// file-altered, file-missing); any other error means that the core could not
+// file-altered, file-missing) or the disk is full (store-full); any other error means that the core could not
 // do its work, and says nothing about the package. In every case of error the
 // core is as it was.
 func (c *Core) Import(ctx context.Context, p Package) (Receipt, error) {
@@ -52,6 +52,9 @@ func (c *Core) Import(ctx context.Context, p Package) (Receipt, error) {
 	if err != nil {
 		if f, ok := verdict.Find(err); ok {
 			return Receipt{}, f
+		}
+		if errors.Is(err, store.ErrFull) {
+			return Receipt{}, verdict.New(verdict.StoreFull, "election store", "the package was not imported")
 		}
 		return Receipt{}, fmt.Errorf("cannot import: %w", err)
 	}

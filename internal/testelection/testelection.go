@@ -98,7 +98,7 @@ func Small() (*Election, error) {
 }
 
 // WriteRecords writes a report of n cast vote records of one precinct (0, 1 or
-// 2) of the small election's definition, of about 1.6 KB each: the stuff of
+// 2) of the small election's definition, of about 1.8 KB each: the stuff of
 // benchmarks. Memory grows by little with n.
 func WriteRecords(w io.Writer, seed uint64, precinct, n int) (Expected, error) {
 	g := newGenerator(seed)

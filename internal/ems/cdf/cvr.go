@@ -193,12 +193,12 @@ func (s *records) leave(at slot) error {
 	return s.list.leave(at, s)
 }
 
-func (s *records) value(at slot, text []byte) error {
+func (s *records) value(at slot, text []byte) {
 	if at >= electionOpen {
 		s.list.value(at, text)
-		return nil
+	} else {
+		s.rec.value(at, text)
 	}
-	return s.rec.value(at, text)
 }
 
 // bad is a finding about the current record.

@@ -103,7 +103,7 @@ func (r *record) position() {
 func (r *record) lastPosition() *recPosition { return &r.positions[len(r.positions)-1] }
 
 // value takes a value of the record; its form was checked against the schema.
-func (r *record) value(at slot, text []byte) error {
+func (r *record) value(at slot, text []byte) {
 	switch at {
 	case cvrBatch:
 		r.batch.set(text)
@@ -148,7 +148,6 @@ func (r *record) value(at slot, text []byte) error {
 	default:
 		r.lastPosition().value(at, text)
 	}
-	return nil
 }
 
 func (p *recPosition) value(at slot, text []byte) {

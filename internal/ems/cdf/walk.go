@@ -27,7 +27,7 @@ const maxIDs = 1 << 20
 type sink interface {
 	enter(s slot) error
 	leave(s slot) error
-	value(s slot, text []byte) error
+	value(s slot, text []byte)
 }
 
 // walker reads one document against its schema and passes the wanted parts to
@@ -219,9 +219,7 @@ func (w *walker) one(c *class, m *member) error {
 		}
 	}
 	if m.slot != 0 {
-		if err := w.sink.value(m.slot, text); err != nil {
-			return w.failed(err)
-		}
+		w.sink.value(m.slot, text)
 	}
 	return nil
 }

@@ -137,16 +137,6 @@ func extend[T any](s []T) ([]T, *T) {
 	return s, &s[len(s)-1]
 }
 
-// Contest returns the definition of a contest by its identifier, and its number.
-func (d *Definition) Contest(id string) (*Contest, int, bool) {
-	for i := range d.Contests {
-		if d.Contests[i].ID == id {
-			return &d.Contests[i], i, true
-		}
-	}
-	return nil, 0, false
-}
-
 // Covers returns the numbers of the contests that b counts for: all of its
 // style when the record is the whole ballot, those it lists when it is one
 // sheet of several. NIST SP 1500-103 lets a record leave out contests without

@@ -91,24 +91,32 @@ func (s *Store) add(ctx context.Context, p Package, before func(*sql.Tx, *Packag
 		return err
 	}()
 	if err != nil {
-		return Package{}, fmt.Errorf("cannot write the election store: %w", errors.Join(err, tx.Rollback()))
-	}
-	if err := tx.Commit(); err != nil {
+		err = full(errors.Join(err, rollback(tx)))
+		s.settle(ctx)
 		return Package{}, fmt.Errorf("cannot write the election store: %w", err)
 	}
-	return p, s.settle(ctx)
+	if err := tx.Commit(); err != nil {
+		return Package{}, fmt.Errorf("cannot write the election store: %w", full(err))
+	}
+	s.settle(ctx)
+	return p, nil
 }
 
-// settle moves the log into the database and empties it, so that pages of
-// earlier states do not lie about.
-func (s *Store) settle(ctx context.Context) error {
-	// What was committed is durable in the log already: a checkpoint that
-	// another reader delays is no failure of the import.
-	var busy, log, done int
-	if err := s.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("cannot settle the election store: %w", err)
+// rollback ends a transaction that failed; SQLite, or the end of the context,
+// may have ended it already.
+func rollback(tx *sql.Tx) error {
+	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return err
 	}
 	return nil
+}
+
+// settle moves the log into the database and empties it, so that neither pages
+// of earlier states nor those of a refused package lie about. It is not part
+// of the import: what was committed is durable in the log already, and what
+// keeps this from working shows again in the next transaction.
+func (s *Store) settle(ctx context.Context) {
+	_, _ = s.db.ExecContext(context.WithoutCancel(ctx), "PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // insert writes the ballots of a load in the order of their identifiers.

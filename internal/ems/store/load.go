@@ -126,7 +126,7 @@ func (l *Load) spill() error {
 		w.Write(l.data[e.off:e.end]) // until Flush
 	}
 	if err := w.Flush(); err != nil {
-		return fmt.Errorf("cannot sort the ballots: %w", err)
+		return fmt.Errorf("cannot sort the ballots: %w", full(err))
 	}
 	l.data, l.entries = l.data[:0], l.entries[:0]
 	return nil

@@ -21,7 +21,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"golang.org/x/sys/unix"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"sallyport/internal/durable"
 )
@@ -31,6 +33,19 @@ var migrations embed.FS
 
 // applicationID marks the database as one of this package ("SPRT").
 const applicationID = 0x53505254
+
+// ErrFull means that the disk has no room for what was to be stored. Nothing
+// was stored.
+var ErrFull = errors.New("no room on the disk of the election store")
+
+// full adds [ErrFull] to errors that say so in SQLite's or the system's way.
+func full(err error) error {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) && lite.Code()&0xff == sqlite3.SQLITE_FULL || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
 
 // Store is an open database. It is not safe for concurrent use.
 type Store struct {

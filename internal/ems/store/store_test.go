@@ -180,6 +180,34 @@ func TestAChangedBallotIsFoundWhenItIsRead(t *testing.T) {
 	}
 }
 
+func TestAFullDiskStoresNothing(t *testing.T) {
+	s, _ := fresh(t)
+	var pages int
+	if err := s.db.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+3)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.State(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var many []string
+	for i := range 5000 {
+		many = append(many, fmt.Sprintf("a%d", i))
+	}
+	if _, err := add(t, s, 2, 1<<20, many...); !errors.Is(err, ErrFull) {
+		t.Errorf("%v", err)
+	}
+	if after, err := s.State(context.Background()); err != nil || after != before {
+		t.Errorf("the state changed: %v", err)
+	}
+	if p, err := add(t, s, 3, 1<<20, "a1"); err != nil || p.Ballots != 1 {
+		t.Errorf("a small package afterwards: %+v %v", p, err)
+	}
+}
+
 func TestOpenRemovesWhatACrashLeft(t *testing.T) {
 	_, path := fresh(t)
 	left := filepath.Join(filepath.Dir(path), loadPrefix+"123")

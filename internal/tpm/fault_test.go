@@ -348,9 +348,15 @@ func TestDriverThatNeverReturns(t *testing.T) {
 		_, err := tp.Clock(within(t, 20*time.Millisecond))
 		wantUnavailable(t, err)
 	}
+	failed := make(chan error, 1)
+	go func() {
+		_, err := tp.Clock(context.Background())
+		failed <- err
+	}()
 	if err := tp.Close(); err == nil {
 		t.Error("Close reported success while the driver holds a command")
 	}
+	wantUnavailable(t, <-failed)
 	close(h.free)
 	<-tp.gone
 }

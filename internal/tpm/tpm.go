@@ -140,6 +140,8 @@ func call[T any](ctx context.Context, t *TPM, what string, fn func(transport.TPM
 		return r.v, nil
 	case <-ctx.Done():
 		return zero, unavailable(t.addr, what, fmt.Errorf("no answer in time: %w", context.Cause(ctx)))
+	case <-t.life.Done():
+		return zero, unavailable(t.addr, what, errClosed)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,8 +33,9 @@ type Process struct {
 	dir    string
 	t      testing.TB
 
-	mu  sync.Mutex
-	cmd *exec.Cmd // nil while killed
+	mu     sync.Mutex
+	cmd    *exec.Cmd     // nil while killed
+	exited chan struct{} // closed when cmd has ended
 }
 
 // New starts swtpm with fresh state.
@@ -64,12 +66,24 @@ func (p *Process) Restart() {
 		"--server", "type=unixio,path="+p.Socket, "--flags", "not-need-init,startup-clear")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	// A test process that is killed takes swtpm with it. The signal comes when
+	// the starting thread ends, so that thread is kept until swtpm has ended.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	started, exited := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer close(exited)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		p.t.Fatal(err)
 	}
 	p.mu.Lock()
-	p.cmd = cmd
+	p.cmd, p.exited = cmd, exited
 	p.mu.Unlock()
 	if err := wait(p.Socket); err != nil {
 		p.Kill()
@@ -85,7 +99,7 @@ func (p *Process) Kill() {
 		return
 	}
 	p.cmd.Process.Kill()
-	p.cmd.Wait()
+	<-p.exited
 	p.cmd = nil
 }
 

@@ -62,6 +62,24 @@ func hostile(t *testing.T, data []byte, pad uint32) {
 	}
 }
 
+// A seed that were damaged already would leave the fuzzer at the door.
+func TestSeedsAreGoodMedia(t *testing.T) {
+	tiny := tinyImages()
+	for _, c := range []struct {
+		name, table string
+		volumes     int
+	}{{"fat12", "none", 1}, {"fat32", "none", 1}, {"exfat", "none", 1}, {"mbr", "mbr", 5}, {"gpt", "gpt", 2}} {
+		m, err := volume.Open(bytes.NewReader(tiny[c.name]), int64(len(tiny[c.name])), volume.Options{Limits: limit.Default()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustBeClean(t, m)
+		if m.Table != c.table || len(m.Volumes) != c.volumes || len(m.Volumes[0].Entries) < 5 {
+			t.Errorf("%s: table %q, %d volumes, %d entries in the first", c.name, m.Table, len(m.Volumes), len(m.Volumes[0].Entries))
+		}
+	}
+}
+
 func FuzzPartitionTable(f *testing.F) {
 	tiny := tinyImages()
 	f.Add(tiny["mbr"], uint32(0), false)

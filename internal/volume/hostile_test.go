@@ -377,7 +377,11 @@ func TestEveryByteThatCannotBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustBeClean(t, whole)
-		for at := int64(0); at < int64(len(img)); at += 32 {
+		step := int64(32)
+		if whole.Table != "none" {
+			step = 160 // its volumes are among the others
+		}
+		for at := int64(0); at < int64(len(img)); at += step {
 			m, err := volume.Open(&trouble{bytes.NewReader(img), at, errDevice}, int64(len(img)), options)
 			if at < 512 {
 				if err == nil {

@@ -204,6 +204,32 @@ func TestPartitionedMedia(t *testing.T) {
 	}
 }
 
+// Windows sets room aside on a GPT disk; it is no volume.
+func TestGPTOfWindowsWithReservedPartition(t *testing.T) {
+	img := filepath.Join(t.TempDir(), "gpt.img")
+	if err := os.WriteFile(img, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(img, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	testtool.Run(t, "sgdisk", "-n", "1:34:+16M", "-t", "1:0c01", "-n", "2:0:+20M", "-t", "2:0700", img)
+	m := open(t, img)
+	if m.Table != "gpt" || len(m.Volumes) != 1 {
+		t.Fatalf("table %q, volumes %+v", m.Table, m.Volumes)
+	}
+	part, err := os.ReadFile(testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 20}, testmedia.Files{"x": []byte("x")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testmedia.Poke(t, img, m.Volumes[0].Offset, part...)
+	m = open(t, img)
+	mustBeClean(t, m)
+	if v := m.Volumes[0]; v.FS != "fat16" || len(v.Entries) != 1 {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestTimesAsRecorded(t *testing.T) {
 	img := testmedia.EmptyFAT(t, testmedia.Options{Bits: 16, SizeMiB: 16})
 	src := filepath.Join(testmedia.Folder(t, testmedia.Files{"x": []byte("x")}), "x")
@@ -273,7 +299,8 @@ func TestOtherFileSystemsAreNamed(t *testing.T) {
 		{"BitLocker (encrypted)", 424, "\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01"},
 		{"APFS", 32, "NXSB"}, {"HFS+", 1024, "H+"}, {"an LVM physical volume", 512, "LABELONE"},
 		{"a member of a Linux RAID", 4096, "\xFC\x4E\x2B\xA9"}, {"a member of a Linux RAID", 32<<20 - 8192, "\xFC\x4E\x2B\xA9"},
-		{"SquashFS", 0, "hsqs"}, {"Btrfs", 65600, "_BHRfS_M"}, {"XFS", 0, "XFSB"}, {"ReFS", 3, "\x00\x00\x00\x00ReFS"},
+		{"SquashFS", 0, "hsqs"}, {"Btrfs", 65600, "_BHRfS_M"}, {"XFS", 0, "XFSB"}, {"ReFS", 3, "ReFS\x00\x00\x00\x00"},
+		{"NTFS", 0, "\xEB\x52\x90NTFS    "}, {"ISO 9660", 32769, "CD001"}, {"UDF", 34817, "NSR03"},
 	} {
 		t.Run(fmt.Sprintf("%s at %d", c.want, c.off), func(t *testing.T) {
 			p := make([]byte, 32<<20)

@@ -19,7 +19,7 @@ func foreignBoot(b []byte) string {
 		return "NTFS"
 	case string(b[3:11]) == "-FVE-FS-" || string(b[424:440]) == toGo:
 		return "BitLocker (encrypted)"
-	case string(b[3:11]) == "\x00\x00\x00\x00ReFS":
+	case string(b[3:11]) == "ReFS\x00\x00\x00\x00":
 		return "ReFS"
 	case string(b[:6]) == "LUKS\xBA\xBE":
 		return "LUKS (encrypted)"

@@ -14,8 +14,8 @@ const (
 	maxFolderBytes = 256 << 20
 )
 
-func inconsistent(where, detail string, args ...any) *verdict.Finding {
-	return verdict.New(verdict.FilesystemInconsistent, where, detail, args...)
+func inconsistent(where layout.Place, detail string, args ...any) *verdict.Finding {
+	return verdict.New(verdict.FilesystemInconsistent, where.String(), detail, args...)
 }
 
 func link(n uint32) string {
@@ -62,7 +62,7 @@ func (v *volume) own(cluster uint32) bool {
 
 // claim takes a cluster for the chain at hand. The finding says that the chain
 // met itself or, which is a problem of the volume as well, another one.
-func (v *volume) claim(cluster uint32, where string) (*verdict.Finding, error) {
+func (v *volume) claim(cluster uint32, where layout.Place) (*verdict.Finding, error) {
 	fresh, err := v.w.Claim(cluster - firstData)
 	if fresh || err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (v *volume) used(cluster uint32) (bool, error) {
 // follow goes over size bytes from the cluster first into v.extents, by the
 // table or, when plain, one after another. The finding says why they are not
 // all there; what could be followed is kept.
-func (v *volume) follow(first uint32, size int64, plain bool, where string) (*verdict.Finding, error) {
+func (v *volume) follow(first uint32, size int64, plain bool, where layout.Place) (*verdict.Finding, error) {
 	v.extents = v.extents[:0]
 	if size == 0 {
 		if first != 0 {
@@ -139,14 +139,14 @@ func (v *volume) follow(first uint32, size int64, plain bool, where string) (*ve
 }
 
 // rootChain follows the chain of the root folder, whose size nothing records.
-func (v *volume) rootChain(where string) error {
+func (v *volume) rootChain(where layout.Place) error {
 	v.extents = v.extents[:0]
 	for next, n := v.root, int64(0); next != endMark; n++ {
 		if !v.exists(next) {
-			return v.w.Inconsistent(where, "its chain reaches %s after %d clusters", link(next), n)
+			return v.w.Inconsistent(where.String(), "its chain reaches %s after %d clusters", link(next), n)
 		}
 		if n*v.cluster >= maxFolderBytes {
-			return v.w.Inconsistent(where, "it is larger than %d bytes, the most a folder may have", maxFolderBytes)
+			return v.w.Inconsistent(where.String(), "it is larger than %d bytes, the most a folder may have", maxFolderBytes)
 		}
 		f, err := v.claim(next, where)
 		if err != nil {

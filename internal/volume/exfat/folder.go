@@ -34,7 +34,7 @@ func (v *volume) readFolder(dir *folder) error {
 	path := dir.path
 	where := layout.Folder(path)
 	if path != "" {
-		f, err := v.follow(dir.first, dir.size, dir.plain, where)
+		f, err := v.follow(dir.first, dir.size, dir.plain, layout.Place{What: where, Off: -1})
 		if err != nil {
 			return err
 		}
@@ -95,13 +95,13 @@ func (v *volume) readFolder(dir *folder) error {
 // fileSet reads the secondary entries of a file entry and lists the file, or
 // notes that the set is broken.
 func (v *volume) fileSet(dir, where string, rec []byte, off int64) (broken bool, err error) {
-	place := layout.At(where, off)
+	place := layout.Place{What: where, Off: off}
 	why, err := v.readSet(rec)
 	if err != nil {
 		return false, err
 	}
 	if why != "" {
-		return true, v.w.Inconsistent(place, "%s", why)
+		return true, v.w.Inconsistent(place.String(), "%s", why)
 	}
 	stream := v.set[layout.RecordBytes:][:layout.RecordBytes]
 	var good bool
@@ -182,11 +182,11 @@ func (v *volume) readName() (why string) {
 	return ""
 }
 
-func (v *volume) addFile(dir, place string, stream []byte, e layout.Entry) error {
+func (v *volume) addFile(dir string, place layout.Place, stream []byte, e layout.Entry) error {
 	size, valid := le.Uint64(stream[24:]), le.Uint64(stream[8:])
 	first, flags := le.Uint32(stream[20:]), stream[1]
 	if size > 1<<62 {
-		return v.w.Inconsistent(place, "a file of %d bytes", size)
+		return v.w.Inconsistent(place.String(), "a file of %d bytes", size)
 	}
 	e.Size = int64(size)
 	f, err := v.follow(first, e.Size, flags&noChain != 0, place)
@@ -228,10 +228,10 @@ func (v *volume) zeros(valid, size int64) {
 	v.extents = append(v.extents, layout.Extent{Off: layout.Zeros, Len: size - valid})
 }
 
-func (v *volume) addFolder(dir, place string, stream []byte, e layout.Entry) error {
+func (v *volume) addFolder(dir string, place layout.Place, stream []byte, e layout.Entry) error {
 	size, valid := le.Uint64(stream[24:]), le.Uint64(stream[8:])
 	if size == 0 || size > maxFolderBytes || size%uint64(v.cluster) != 0 || valid != size {
-		return v.w.Problem(verdict.New(verdict.FilesystemInconsistent, place, "a folder of %d bytes, of which %d are valid", size, valid))
+		return v.w.Problem(verdict.New(verdict.FilesystemInconsistent, place.String(), "a folder of %d bytes, of which %d are valid", size, valid))
 	}
 	path, err := v.w.Add(dir, v.name, e)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // clusters are checked against the bitmap.
 func (v *volume) readRoot() error {
 	where := layout.Folder("")
-	if err := v.rootChain(where); err != nil {
+	if err := v.rootChain(layout.Place{What: where, Off: -1}); err != nil {
 		return err
 	}
 	root := folder{first: v.root}
@@ -93,7 +93,7 @@ func (v *volume) readBitmap(rec []byte, place string) error {
 	case size < (uint64(v.clusters)+7)/8 || size > 1<<32:
 		return v.w.Inconsistent(place, "an allocation bitmap of %d bytes for %d clusters", size, v.clusters)
 	}
-	f, err := v.follow(first, int64(size), false, "allocation bitmap")
+	f, err := v.follow(first, int64(size), false, layout.Place{What: "allocation bitmap", Off: -1})
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (v *volume) readUpcase(rec []byte, place string) error {
 		return v.w.Inconsistent(place, "an up-case table of %d bytes", size)
 	}
 	v.upcase = true
-	f, err := v.follow(first, int64(size), false, "up-case table")
+	f, err := v.follow(first, int64(size), false, layout.Place{What: "up-case table", Off: -1})
 	if err != nil {
 		return err
 	}

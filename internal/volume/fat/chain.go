@@ -36,7 +36,7 @@ func (v *volume) own(cluster uint32) bool {
 // claim takes a cluster for the chain at hand. The finding says that the chain
 // met itself; that it met another one is a problem of the volume as well,
 // since nobody knows whose cluster it is.
-func (v *volume) claim(cluster uint32, where string) (*verdict.Finding, error) {
+func (v *volume) claim(cluster uint32, where layout.Place) (*verdict.Finding, error) {
 	fresh, err := v.w.Claim(cluster - firstData)
 	if fresh || err != nil {
 		return nil, err
@@ -48,13 +48,13 @@ func (v *volume) claim(cluster uint32, where string) (*verdict.Finding, error) {
 	return f, v.w.Problem(f)
 }
 
-func inconsistent(where, detail string, args ...any) *verdict.Finding {
-	return verdict.New(verdict.FilesystemInconsistent, where, detail, args...)
+func inconsistent(where layout.Place, detail string, args ...any) *verdict.Finding {
+	return verdict.New(verdict.FilesystemInconsistent, where.String(), detail, args...)
 }
 
 // file follows the chain of a file into v.extents. The finding says why the
 // extents are not the whole file.
-func (v *volume) file(first uint32, size int64, where string) (*verdict.Finding, error) {
+func (v *volume) file(first uint32, size int64, where layout.Place) (*verdict.Finding, error) {
 	v.extents = v.extents[:0]
 	if size == 0 {
 		if first != 0 {
@@ -98,14 +98,14 @@ func (v *volume) file(first uint32, size int64, where string) (*verdict.Finding,
 
 // folder follows the chain of a folder into v.extents. A broken chain is a
 // problem of the volume: nobody knows which files are missing.
-func (v *volume) folder(first uint32, where string) error {
+func (v *volume) folder(first uint32, where layout.Place) error {
 	v.extents = v.extents[:0]
 	for next, n := first, int64(0); next < endMark || n == 0; n++ {
 		if !v.exists(next) {
-			return v.w.Inconsistent(where, "its chain reaches %s after %d clusters", v.link(next), n)
+			return v.w.Inconsistent(where.String(), "its chain reaches %s after %d clusters", v.link(next), n)
 		}
 		if n*v.cluster >= maxFolderBytes {
-			return v.w.Inconsistent(where, "it is larger than %d bytes, the most a folder may have", maxFolderBytes)
+			return v.w.Inconsistent(where.String(), "it is larger than %d bytes, the most a folder may have", maxFolderBytes)
 		}
 		f, err := v.claim(next, where)
 		if err != nil {

@@ -34,12 +34,14 @@ type record struct {
 	rec []byte
 	off int64
 	dir *folder
-	n   int // number of the record in its folder
+	// where is layout.Folder of dir
+	where string
+	n     int // number of the record in its folder
 }
 
-func (r record) attr() byte    { return r.rec[11] & attrMask }
-func (r record) size() int64   { return int64(le.Uint32(r.rec[28:])) }
-func (r record) place() string { return layout.At(layout.Folder(r.dir.path), r.off) }
+func (r record) attr() byte          { return r.rec[11] & attrMask }
+func (r record) size() int64         { return int64(le.Uint32(r.rec[28:])) }
+func (r record) place() layout.Place { return layout.Place{What: r.where, Off: r.off} }
 
 func (v *volume) firstCluster(rec []byte) uint32 {
 	n := uint32(le.Uint16(rec[26:]))
@@ -54,7 +56,7 @@ func (v *volume) readFolder(dir folder) error {
 	where := layout.Folder(dir.path)
 	if dir.path == "" && v.bits != 32 {
 		v.extents = append(v.extents[:0], layout.Extent{Off: v.rootOff, Len: v.rootBytes})
-	} else if err := v.folder(dir.first, where); err != nil {
+	} else if err := v.folder(dir.first, layout.Place{What: where, Off: -1}); err != nil {
 		return err
 	}
 	v.w.Recs.Reset(v.w.Dev, where, v.extents)
@@ -84,7 +86,7 @@ func (v *volume) readFolder(dir folder) error {
 		case rec[11]&attrMask == attrLong:
 			v.long.add(rec)
 		default:
-			err = v.short(record{rec, off, &dir, n})
+			err = v.short(record{rec, off, &dir, where, n})
 		}
 		if err != nil {
 			return err
@@ -123,7 +125,7 @@ func (v *volume) short(r record) error {
 	}
 	units, why := v.long.take(r.rec)
 	if why != "" {
-		if err := v.w.Inconsistent(r.place(), "%s", why); err != nil {
+		if err := v.w.Inconsistent(r.place().String(), "%s", why); err != nil {
 			return err
 		}
 	}
@@ -168,7 +170,7 @@ func (v *volume) addFile(r record, e layout.Entry) error {
 
 func (v *volume) addFolder(r record, e layout.Entry) error {
 	if r.size() != 0 {
-		if err := v.w.Inconsistent(r.place(), "a folder has a size, %d bytes", r.size()); err != nil {
+		if err := v.w.Inconsistent(r.place().String(), "a folder has a size, %d bytes", r.size()); err != nil {
 			return err
 		}
 	}
@@ -186,17 +188,17 @@ func (v *volume) addFolder(r record, e layout.Entry) error {
 
 // dot checks the two records that each folder but the root begins with.
 func (v *volume) dot(r record, dotPlace bool) error {
-	if err := v.orphan(layout.Folder(r.dir.path), r.off); err != nil {
+	if err := v.orphan(r.where, r.off); err != nil {
 		return err
 	}
 	first := v.firstCluster(r.rec)
 	switch {
 	case !dotPlace:
-		return v.w.Inconsistent(r.place(), `an entry "." or ".." stands where none belongs`)
+		return v.w.Inconsistent(r.place().String(), `an entry "." or ".." stands where none belongs`)
 	case r.n == 0 && (!bytes.Equal(r.rec[:11], dotName) || r.attr()&attrFolder == 0 || first != r.dir.first):
-		return v.w.Inconsistent(r.place(), `the first entry is not a "." that points at the folder itself`)
+		return v.w.Inconsistent(r.place().String(), `the first entry is not a "." that points at the folder itself`)
 	case r.n == 1 && (!bytes.Equal(r.rec[:11], dotDotName) || r.attr()&attrFolder == 0 || !v.isParent(first, r.dir)):
-		return v.w.Inconsistent(r.place(), `the second entry is not a ".." that points at the folder above`)
+		return v.w.Inconsistent(r.place().String(), `the second entry is not a ".." that points at the folder above`)
 	}
 	return nil
 }
@@ -208,11 +210,11 @@ func (v *volume) isParent(first uint32, dir *folder) bool {
 
 // label takes the record of the volume's label, which only the root may have.
 func (v *volume) label(r record) error {
-	if err := v.orphan(layout.Folder(r.dir.path), r.off); err != nil {
+	if err := v.orphan(r.where, r.off); err != nil {
 		return err
 	}
 	if r.dir.path != "" || r.attr()&attrFolder != 0 {
-		return v.w.Problem(verdict.New(verdict.FilesystemInconsistent, r.place(), "an entry is marked as the label of the volume where none belongs"))
+		return v.w.Problem(verdict.New(verdict.FilesystemInconsistent, r.place().String(), "an entry is marked as the label of the volume where none belongs"))
 	}
 	v.w.Vol.Label = labelText(r.rec[:11])
 	return nil

@@ -54,6 +54,19 @@ func (d *Device) Read(p []byte, off int64, what string) error {
 // At names a structure and its place for [verdict.Finding.Where].
 func At(what string, off int64) string { return fmt.Sprintf("%s, byte %d", what, off) }
 
+// Place is what [At] names, put into words only when something is wrong there.
+type Place struct {
+	What string
+	Off  int64 // negative for none
+}
+
+func (p Place) String() string {
+	if p.Off < 0 {
+		return p.What
+	}
+	return At(p.What, p.Off)
+}
+
 const (
 	blockBits  = 15
 	blockSlots = 64

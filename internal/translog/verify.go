@@ -57,8 +57,9 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// OK says that no damage was found and that a checkpoint seals something.
-func (r *Report) OK() bool { return len(r.Damage) == 0 && (r.Checkpoints > 0 || r.Entries == 0) }
+// OK says that no damage was found and that a checkpoint speaks for the log:
+// an empty folder of the right form proves nothing.
+func (r *Report) OK() bool { return len(r.Damage) == 0 && r.Checkpoints > 0 }
 
 func (r *Report) add(d Damage) {
 	if len(r.Damage) >= maxDamage {
@@ -476,7 +477,7 @@ func (v *verifier) finish(segs []*segment) error {
 	if v.lost {
 		v.rep.Notes = append(v.rep.Notes, fmt.Sprintf("after entry %d no root could be compared", v.held))
 	}
-	if v.rep.Checkpoints == 0 && v.computed.n > 0 {
+	if v.rep.Checkpoints == 0 {
 		v.rep.Notes = append(v.rep.Notes, "there is no valid checkpoint: nothing is sealed")
 	}
 	return nil

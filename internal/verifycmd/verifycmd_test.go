@@ -144,6 +144,14 @@ func TestExitCodesAndWords(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, code: 5, says: []string{"NOT CHECKED"}},
+		"replaced by an empty log": {prepare: func(t *testing.T, f fixture) {
+			if err := os.RemoveAll(f.log); err != nil {
+				t.Fatal(err)
+			}
+			if err := translog.Create(f.log, origin, translog.Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}, code: 5, says: []string{"NOT CHECKED"}},
 		"no such log":          {args: func(f fixture) []string { return []string{"log", f.dir, "--key", f.key} }, code: 5, says: []string{"NOT CHECKED", "log.json"}},
 		"no key":               {args: func(f fixture) []string { return []string{"log", f.log} }, code: 2, says: []string{"--key"}},
 		"key file missing":     {args: func(f fixture) []string { return []string{"log", f.log, "--key", f.dir + "/none"} }, code: 2},

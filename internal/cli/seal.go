@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
@@ -73,6 +75,9 @@ func (c *sealCmd) Run(a *app) error {
 		args.Files = append(args.Files, f)
 		report.Files++
 		report.Bytes += f.Size
+	}
+	if err := syncFolder(folder); err != nil {
+		return errors.Join(err, os.RemoveAll(folder))
 	}
 	if args.Kind == manifest.ElectionDefinition && args.ElectionSHA256 == "" && len(args.Files) == 1 {
 		args.ElectionSHA256 = args.Files[0].SHA256
@@ -137,7 +142,21 @@ func gather(names []string) ([]input, error) {
 	return out, nil
 }
 
-// copyTo copies the file durably and hashes what it writes.
+// syncFolder makes everything on the folder's file system durable: one call,
+// however many files were written.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		err = fmt.Errorf("cannot make the package durable: %w", err)
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}
+
+// copyTo copies the file and hashes what it writes.
 func (in input) copyTo(dir string) (f manifest.File, err error) {
 	src, err := os.Open(in.source)
 	if err != nil {
@@ -154,9 +173,6 @@ func (in input) copyTo(dir string) (f manifest.File, err error) {
 	}
 	sum := sha256.New()
 	n, err := io.CopyBuffer(io.MultiWriter(dst, sum), struct{ io.Reader }{src}, make([]byte, 1<<20))
-	if err == nil {
-		err = dst.Sync()
-	}
 	if err = errors.Join(err, dst.Close()); err != nil {
 		return f, fmt.Errorf("cannot copy %s: %w", in.source, err)
 	}

@@ -1,0 +1,201 @@
+// Command bench measures Sallyport's main job against what people do today, in
+// one run on one machine, and prints ratios: the figures of a shared machine
+// drift, ratios much less. It drives the built programs from outside.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sallyport/internal/testmedia"
+	"sallyport/internal/testoffice"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder of the built programs")
+	gib := flag.Int("gib", 4, "size of the large package in GiB")
+	small := flag.Int("files", 20_000, "number of small files")
+	rounds := flag.Int("rounds", 3, "how often each thing is measured; the median counts")
+	flag.Parse()
+	if err := run(*bin, *gib, *small, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(bin string, gib, small, rounds int) (err error) {
+	office, err := testoffice.Open(bin, "")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, office.Close()) }()
+	if _, err := office.Found(); err != nil {
+		return err
+	}
+	b := &bench{office: office, rounds: rounds}
+	if err := b.large(gib); err != nil {
+		return err
+	}
+	if err := b.small(small); err != nil {
+		return err
+	}
+	b.print()
+	return nil
+}
+
+// bench is one run.
+type bench struct {
+	office *testoffice.Office
+	rounds int
+	sums   string // of the files of the image under test, for sha256sum -c
+	rows   []row
+	core   int64 // highest resident memory of sallyportd, bytes
+	reader int64 // of sallyport-reader
+}
+
+// row is one line of the table.
+type row struct {
+	what     string
+	ours     time.Duration
+	peer     string
+	theirs   time.Duration
+	amount   float64 // of unit
+	unit     string
+	wantedAt float64 // times as fast as the peer
+}
+
+func (b *bench) print() {
+	tw := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "\nWHAT\tOURS\tPEER\tTHEIRS\tOURS/PEER\tWANTED")
+	for _, r := range b.rows {
+		rate := func(d time.Duration) string {
+			return fmt.Sprintf("%.2f s = %.4g %s", d.Seconds(), r.amount/d.Seconds(), r.unit)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%.2f\t≥ %.2f\n", r.what, rate(r.ours), r.peer, rate(r.theirs), r.theirs.Seconds()/r.ours.Seconds(), r.wantedAt)
+	}
+	tw.Flush()
+	fmt.Printf("peak resident memory: sallyportd %d MiB (≤ 128 wanted), sallyport-reader %d MiB (≤ 64 wanted)\n", b.core>>20, b.reader>>20)
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// both measures ours and theirs in turn and returns the medians.
+func (b *bench) both(what string, ours, theirs func() (time.Duration, error)) (x, y time.Duration, err error) {
+	var xs, ys []time.Duration
+	for i := range b.rounds {
+		x, err := ours()
+		if err != nil {
+			return 0, 0, fmt.Errorf("%s: %w", what, err)
+		}
+		y, err := theirs()
+		if err != nil {
+			return 0, 0, fmt.Errorf("%s, peer: %w", what, err)
+		}
+		fmt.Printf("%s, round %d: %.2f s, peer %.2f s\n", what, i+1, x.Seconds(), y.Seconds())
+		xs, ys = append(xs, x), append(ys, y)
+	}
+	return median(xs), median(ys), nil
+}
+
+// large: a package of several files on FAT32, image in page cache.
+func (b *bench) large(gib int) error {
+	fmt.Printf("making a package of %d GiB on FAT32\n", gib)
+	image, err := b.image(gib<<10+gib<<5+64, func(dir string) error {
+		for i := range gib {
+			if err := randomFile(filepath.Join(dir, fmt.Sprintf("part-%d.bin", i)), 1<<30); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	defer os.Remove(image)
+	amount := float64(gib) * 1.073741824
+	ours, theirs, err := b.both(fmt.Sprintf("durable intake, %d GiB", gib), func() (time.Duration, error) { return b.intake(image) }, func() (time.Duration, error) { return b.mcopy(image) })
+	if err != nil {
+		return err
+	}
+	b.rows = append(b.rows, row{fmt.Sprintf("durable intake, %d GiB on FAT32", gib), ours, "mcopy -s + sha256sum -c + sync", theirs, amount, "GB/s", 3})
+	ours, theirs, err = b.both("read and hash", func() (time.Duration, error) { return b.inspect(image) }, func() (time.Duration, error) { return rawHash(image) })
+	if err != nil {
+		return err
+	}
+	b.rows = append(b.rows, row{"confined read + SHA-256", ours, "raw read ‖ SHA-256, two cores", theirs, amount, "GB/s", 0.8})
+	return nil
+}
+
+// small: many small files.
+func (b *bench) small(n int) error {
+	fmt.Printf("making a package of %d files of 4 KiB on FAT32\n", n)
+	image, err := b.image(n*4/1024*3/2+64, func(dir string) error {
+		for i := range n {
+			sub := filepath.Join(dir, fmt.Sprintf("d%03d", i/1000))
+			if err := os.MkdirAll(sub, 0o755); err != nil {
+				return err
+			}
+			if err := randomFile(filepath.Join(sub, fmt.Sprintf("f%05d.bin", i)), 4096); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	defer os.Remove(image)
+	ours, theirs, err := b.both(fmt.Sprintf("durable intake, %d files", n), func() (time.Duration, error) { return b.intake(image) }, func() (time.Duration, error) { return b.mcopy(image) })
+	if err != nil {
+		return err
+	}
+	b.rows = append(b.rows, row{fmt.Sprintf("durable intake, %d files of 4 KiB", n), ours, "mcopy -s + sha256sum -c + sync", theirs, float64(n), "files/s", 10})
+	return nil
+}
+
+// image seals what fill makes and writes it to a FAT32 image, which is in the
+// page cache afterwards.
+func (b *bench) image(mib int, fill func(dir string) error) (image string, err error) {
+	defer b.office.TB.Catch(&err)
+	source := b.office.TB.TempDir()
+	defer os.RemoveAll(source)
+	if err := fill(source); err != nil {
+		return "", err
+	}
+	p, err := b.office.Source.Seal("--kind", "media-set", "--stream", fmt.Sprintf("bench-%d", mib), source)
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(p.Dir)
+	os.RemoveAll(source) // early: the disk is small
+	if b.sums, err = writeSums(b.office.TB.TempDir(), filepath.Join(p.Dir, "SALLYPORT", p.PackageID)); err != nil {
+		return "", err
+	}
+	image = testmedia.FATFrom(b.office.TB, testmedia.Options{Bits: 32, SizeMiB: mib}, p.Dir)
+	_, err = rawHash(image) // warms the cache
+	return image, err
+}
+
+// mcopy is the peer: copy out, check the sums, make durable.
+func (b *bench) mcopy(image string) (time.Duration, error) {
+	out := b.office.TB.TempDir()
+	defer os.RemoveAll(out)
+	exec.Command("sync").Run() // ours leaves nothing dirty; let the peer start so too
+	started := time.Now()
+	script := `set -e; mcopy -s -n -i "$1" ::SALLYPORT "$2"; cd "$2"/SALLYPORT/*; sha256sum --quiet -c "$3"; sync`
+	if said, err := exec.Command("bash", "-c", script, "peer", image, out, b.sums).CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(said)))
+	}
+	return time.Since(started), nil
+}

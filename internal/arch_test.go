@@ -1,0 +1,214 @@
+// Package internal_test holds the architecture to its word: which package may
+// import which, what the programs must not contain, and that each package says
+// what it is.
+package internal_test
+
+import (
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "sallyport/"
+
+// rule says what a package may import of the project, and why no more.
+type rule struct {
+	may    string // packages below internal, separated by spaces
+	reason string
+}
+
+// table is the whole house. A new package, and a new arrow between two, is a
+// decision that is written down here.
+var table = map[string]rule{
+	"cmd/sallyport":        {"cli", "main only"},
+	"cmd/sallyportd":       {"cli", "main only"},
+	"cmd/sallyport-reader": {"reader/child", "main only; the child's closure is what an attacker's file system meets"},
+	"cmd/sallyport-verify": {"verifycmd", "main only; the checker must be buildable without a station"},
+
+	"internal/verdict":    {"", "a leaf: the words everybody shares"},
+	"internal/limit":      {"", "a leaf: budgets"},
+	"internal/durable":    {"", "a leaf: crash-safe files"},
+	"internal/strictjson": {"", "a leaf: the strict codec"},
+	"internal/sandbox":    {"", "a leaf: it must be in force before anything else of ours runs"},
+
+	"internal/dsse":       {"limit strictjson", "a format knows nothing of devices, keys' owners or stores"},
+	"internal/manifest":   {"dsse limit strictjson verdict", "a format; who is trusted stands behind its Policy interface"},
+	"internal/tpm/attest": {"dsse strictjson", "statements of TPMs are judged without a TPM"},
+	"internal/trust":      {"dsse durable limit manifest strictjson tpm/attest verdict", "a format and its store; the TPM itself is not needed to judge others"},
+	"internal/config":     {"manifest", "a format; it shares the grammar of names"},
+	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
+	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
+	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},
+
+	"internal/tpm": {"dsse tpm/attest verdict", "the only owner of the TPM"},
+
+	"internal/volume/layout":    {"limit verdict", "parsers take bytes and give shapes"},
+	"internal/volume/parttable": {"verdict volume/layout", "as above"},
+	"internal/volume/fat":       {"verdict volume/layout", "as above"},
+	"internal/volume/exfat":     {"verdict volume/layout", "as above"},
+	"internal/volume":           {"limit verdict volume/exfat volume/fat volume/layout volume/parttable", "as above"},
+	"internal/reader/wire":      {"limit sandbox verdict", "the protocol; shared by both sides, so it parses no media"},
+	"internal/reader/child":     {"reader/wire sandbox verdict volume", "the confined side: all media parsers, nothing of the station"},
+	"internal/reader":           {"limit reader/wire sandbox verdict", "the wary side: no media parser may come into the daemon"},
+
+	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
+
+	"internal/ems/model": {"", "ems knows nothing of media, packages or trust"},
+	"internal/ems/cdf":   {"ems/model verdict", "as above"},
+	"internal/ems/tally": {"ems/model verdict", "as above"},
+	"internal/ems/store": {"durable", "as above"},
+	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
+
+	"internal/intake":  {"audit durable ems manifest reader strictjson tpm translog vault verdict", "the only sequencer"},
+	"internal/control": {"strictjson", "carries answers; how they are made stands behind its Handler"},
+	"internal/station": {"audit config control durable ems intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
+	"internal/cli":     {"audit config control durable ems intake limit manifest reader station verdict", "the command line, which can be its own daemon"},
+}
+
+// testOnly packages may be imported by tests and by each other alone.
+var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/bench"}
+
+// closure says what must not be linked into a program, and why.
+var closure = map[string]map[string]string{
+	"cmd/sallyport-reader": {
+		"net": "the reader has no business with addresses", "net/http": "no network", "os/exec": "the reader starts nothing",
+		"database/sql": "the reader stores nothing", "github.com/google/go-tpm/tpm2": "the reader has no keys", "sallyport/internal/manifest": "the reader judges nothing",
+	},
+	"cmd/sallyport-verify": {
+		"net/http": "no network", "os/exec": "the checker starts nothing", "database/sql": "the checker needs files and keys alone",
+		"sallyport/internal/tpm": "the checker needs no TPM", "sallyport/internal/volume": "the checker reads no media",
+	},
+	"cmd/sallyportd": {
+		"net/http": "no network", "crypto/tls": "no network", "runtime/cgo": "static programs",
+		"sallyport/internal/volume": "media are parsed in the confined reader alone", "sallyport/internal/reader/child": "as above",
+	},
+	"cmd/sallyport": {
+		"net/http": "no network", "crypto/tls": "no network", "runtime/cgo": "static programs",
+		"sallyport/internal/volume": "media are parsed in the confined reader alone", "sallyport/internal/reader/child": "as above",
+	},
+}
+
+// forbidden imports of our own packages, with the exceptions that are allowed.
+var forbidden = map[string]struct {
+	reason string
+	but    []string
+}{
+	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm"}},
+	"os/exec":       {"only the reader is started", []string{"internal/reader"}},
+	"unsafe":        {"system calls without a wrapper in x/sys", []string{"internal/control", "internal/sandbox", "internal/vault", "internal/reader", "internal/reader/child"}},
+	"encoding/json": {"it accepts duplicates, other case and bad UTF-8: use strictjson", nil},
+	"math/rand":     {"identifiers come from crypto/rand", nil},
+	"math/rand/v2":  {"as above", nil},
+	"log":           {"zerolog is passed in", nil},
+	"plugin":        {"static programs", nil},
+}
+
+type pkg struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+func list(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports,Deps", "./...")
+	cmd.Dir = ".."
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as the programs are built
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]pkg{}
+	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
+		var p pkg
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.GoFiles) > 0 {
+			all[strings.TrimPrefix(p.ImportPath, module)] = p
+		}
+	}
+	return all
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	all := list(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		p := all[name]
+		if slices.Contains(testOnly, name) {
+			continue
+		}
+		r, ok := table[name]
+		if !ok {
+			t.Errorf("%s is not in the table: say what it may import and why", name)
+			continue
+		}
+		may := strings.Fields(r.may)
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, module)
+			if !ok {
+				if f, bad := forbidden[imp]; bad && !slices.Contains(f.but, name) {
+					t.Errorf("%s imports %s: %s", name, imp, f.reason)
+				}
+				continue
+			}
+			below := strings.TrimPrefix(ours, "internal/")
+			if !slices.Contains(may, below) {
+				t.Errorf("%s imports %s, which the table does not allow (%s)", name, ours, r.reason)
+			}
+			may = slices.DeleteFunc(may, func(s string) bool { return s == below })
+		}
+		if len(may) > 0 {
+			t.Errorf("%s no longer imports %v: take it out of the table", name, may)
+		}
+	}
+	for name := range table {
+		if _, ok := all[name]; !ok {
+			t.Errorf("the table names %s, which does not exist", name)
+		}
+	}
+}
+
+func TestProgramsDoNotHoldWhatTheyMustNot(t *testing.T) {
+	all := list(t)
+	for program, banned := range closure {
+		p, ok := all[program]
+		if !ok {
+			t.Fatalf("%s does not exist", program)
+		}
+		for _, dep := range p.Deps {
+			if reason, bad := banned[dep]; bad {
+				t.Errorf("%s links %s: %s", program, dep, reason)
+			}
+			if slices.Contains(testOnly, strings.TrimPrefix(dep, module)) || dep == "testing" {
+				t.Errorf("%s links %s, which is for tests alone", program, dep)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	for name, p := range list(t) {
+		var comments []string
+		for _, file := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Doc != nil {
+				comments = append(comments, f.Doc.Text())
+			}
+		}
+		if len(comments) != 1 || len(strings.Fields(comments[0])) < 10 {
+			t.Errorf("%s has %d package comments, want one that says what it is and how far its inputs are trusted", name, len(comments))
+		}
+	}
+}

@@ -243,15 +243,27 @@ func TestLockdownIsProvenToTheParent(t *testing.T) {
 // denies a measure.
 func TestWithoutProvenLockdownNothingIsServed(t *testing.T) {
 	image := testmedia.EmptyFAT(t, testmedia.Options{Bits: 12, SizeMiB: 2})
-	for _, name := range []string{"unconfined", "no-filter", "no-landlock", "no-denials", "says-nothing-and-ends", "crash-at-start", "refuse"} {
+	for name, why := range map[string]string{
+		"unconfined":            "the kernel shows",
+		"no-filter":             "the kernel shows",
+		"no-landlock":           "without Landlock",
+		"no-denials":            "without denial of openat",
+		"says-nothing-and-ends": "ended with exit status 0",
+		"crash-at-start":        "ended with exit status 2",
+		"refuse":                "no Landlock",
+	} {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
 			dev := device(t, image)
 			s, err := reader.Start(t.Context(), config(t, name), dev)
 			if err == nil {
 				s.Close()
+				t.Fatal("it was served")
 			}
 			wantReason(t, err, verdict.SandboxUnavailable)
+			if !strings.Contains(err.Error(), why) {
+				t.Errorf("the reason is another: %v", err)
+			}
 			dev.Close()
 		})
 	}

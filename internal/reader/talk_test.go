@@ -82,6 +82,9 @@ func (s *script) fail(r verdict.Reason) *script {
 	return s.frame(wire.TypeFail, wire.AppendFinding(nil, verdict.New(r, "byte 7", "bad")))
 }
 
+// testRing is only read.
+var testRing = make([]byte, wire.RingBytes)
+
 func testLimits() limit.Limits {
 	l := limit.Default()
 	l.Entries, l.Depth, l.NameBytes, l.PathBytes, l.FileBytes, l.Bytes, l.MetaBytes = 6, 2, 20, 60, 1000, 2000, 5000
@@ -93,7 +96,7 @@ func (s *script) talk() *talk {
 	t := newTalk(struct {
 		io.Reader
 		io.Writer
-	}{&s.Buffer, io.Discard}, &ring{mem: make([]byte, wire.RingBytes)}, testLimits(), testSize)
+	}{&s.Buffer, io.Discard}, &ring{mem: testRing}, testLimits(), testSize)
 	return &t
 }
 

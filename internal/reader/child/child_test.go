@@ -273,7 +273,7 @@ func TestBadPlaceCostsOnlyItsFiles(t *testing.T) {
 // FuzzServe sends the child anything: it answers or ends with an error, and
 // never hangs. Its parent is trusted, but a simple child has no reason to crash.
 func FuzzServe(f *testing.F) {
-	dev := make([]byte, 1<<16)
+	dev, ring := make([]byte, 1<<16), make([]byte, wire.RingBytes)
 	frame := func(b []byte, ty wire.Type, payload []byte) []byte {
 		var h [wire.HeaderBytes]byte
 		wire.PutHeader(h[:], ty, len(payload))
@@ -289,6 +289,6 @@ func FuzzServe(f *testing.F) {
 			io.Reader
 			io.Writer
 		}{bytes.NewReader(said), io.Discard}
-		_ = Serve(conn, bytes.NewReader(dev), make([]byte, wire.RingBytes), sandbox.Proof{}) // an error or none: both are an end
+		_ = Serve(conn, bytes.NewReader(dev), ring, sandbox.Proof{}) // an error or none: both are an end
 	})
 }

@@ -78,8 +78,8 @@ type Control struct {
 // Limits are the ceilings that depend on the station's hardware; those of the
 // formats are fixed.
 type Limits struct {
-	// QuarantineMaxBytes is the most that is kept of one held medium; of a larger
-	// one only the manifest is. Default 256 GiB.
+	// QuarantineMaxBytes is what held packages may take together; of what would go
+	// beyond it only the manifest is kept. Default 256 GiB.
 	QuarantineMaxBytes int64 `toml:"quarantine_max_bytes"`
 	// ReserveBytes stay free on the file system of StateDir, so that the log can
 	// always be written. Default 1 GiB, at least 1 MiB.

@@ -21,8 +21,8 @@ import (
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the built programs")
-	gib := flag.Int("gib", 4, "size of the large package in GiB")
-	small := flag.Int("files", 20_000, "number of small files")
+	gib := flag.Int("gib", 4, "size of the large package in GiB; 0 leaves it out")
+	small := flag.Int("files", 20_000, "number of small files; 0 leaves them out")
 	rounds := flag.Int("rounds", 3, "how often each thing is measured; the median counts")
 	flag.Parse()
 	if err := run(*bin, *gib, *small, *rounds); err != nil {
@@ -41,11 +41,15 @@ func run(bin string, gib, small, rounds int) (err error) {
 		return err
 	}
 	b := &bench{office: office, rounds: rounds}
-	if err := b.large(gib); err != nil {
-		return err
+	if gib > 0 {
+		if err := b.large(gib); err != nil {
+			return err
+		}
 	}
-	if err := b.small(small); err != nil {
-		return err
+	if small > 0 {
+		if err := b.small(small); err != nil {
+			return err
+		}
 	}
 	b.print()
 	return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -14,6 +16,11 @@ import (
 	"sallyport/internal/station"
 	"sallyport/internal/verdict"
 )
+
+// heapGoal is where the daemon's garbage collector works harder, in bytes. With
+// it a package of 100,000 files peaks at 110 MiB of resident memory instead of
+// 170; packages of few files stay far below.
+const heapGoal = 80 << 20
 
 // Daemon is the program sallyportd: flags, log of operation, station.Run. It
 // returns the exit status.
@@ -49,6 +56,9 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(errOut, "sallyportd: %v\n", err)
 		return ExitUsage
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(heapGoal)
 	}
 	log := zerolog.New(errOut).Level(level).With().Timestamp().Logger()
 	err = station.Run(ctx, cfg, station.Options{Log: log, Now: time.Now}, func() {})

@@ -118,10 +118,10 @@ var catalogue = map[EventID]Definition{
 	MediumVerdict:  {Severity: Notice, Meaning: "The verdict over a medium: accepted, held or refused.", Fields: []string{"reasons", "packages", "accepted", "held", "duplicates", "bytes", "duration_ms"}},
 
 	PackageVerify:    {Severity: Notice, Meaning: "The manifest of a package was checked against the trust bundle: success or failure.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "role", "trust_version", "envelope_sha256"}},
-	PackageStage:     {Severity: Info, Action: true, Meaning: "The files of a package are copied into the store and hashed.", Fields: []string{"item", "kind", "files", "bytes", "problems", "duration_ms"}},
+	PackageStage:     {Severity: Info, Action: true, Meaning: "The files of a package are copied into the store and hashed.", Fields: []string{"item", "kind", "files", "bytes", "digest", "problems", "duration_ms"}},
 	PackageAdmit:     {Severity: Notice, Action: true, Meaning: "A staged package is admitted.", Fields: []string{"item", "kind", "files", "bytes", "receipt"}},
 	PackageHold:      {Severity: Warning, Action: true, Meaning: "A package, or what was read of it, goes into quarantine.", Fields: []string{"item", "kind", "files", "bytes", "reasons"}},
-	PackageRecovered: {Severity: Warning, Meaning: "A package that a stop of the station left half-way was found at start.", Fields: []string{"item", "state", "complete", "action", "bytes"}},
+	PackageRecovered: {Severity: Warning, Meaning: "A package that a stop of the station left half-way was found at start.", Fields: []string{"item", "state", "complete", "action", "bytes", "digest"}},
 	PackageSeal:      {Severity: Notice, Action: true, Meaning: "This station seals a package.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "path", "manifest_sha256"}},
 	EMSImport:        {Severity: Notice, Action: true, Meaning: "An admitted package is imported into the EMS core.", Fields: []string{"kind", "election_id", "contests", "ballots", "state_digest", "duplicate", "duration_ms"}},
 }

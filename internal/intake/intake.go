@@ -52,7 +52,9 @@ type Config struct {
 	Journal *translog.Log
 	Vault   *vault.Vault
 	Core    *ems.Core
-	// QuarantineMax is the most bytes kept of one medium that is held.
+	// QuarantineMax is the most bytes kept of one medium that is held, all its
+	// packages together. What was found wanting only after it was stored is kept
+	// all the same, and counted.
 	QuarantineMax int64
 	// Store is the folder whose free space decides whether media are taken, and
 	// Reserve the bytes that must stay free there.
@@ -66,7 +68,9 @@ type Config struct {
 type Intake struct {
 	cfg    Config
 	ledger *ledger
+
 	mu     sync.Mutex // one medium at a time
+	failed error      // after it nothing more is taken
 }
 
 // tpmTime bounds the question whether the TPM still answers.
@@ -85,10 +89,14 @@ type Medium struct {
 	Progress func(phase string, done, total int64)
 }
 
-// Run takes one medium from insertion to verdict.
+// Run takes one medium from insertion to verdict. After an error every later
+// call fails too: what the medium left open is settled by the next [New].
 func (in *Intake) Run(ctx context.Context, m Medium) (*Report, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.failed != nil {
+		return nil, fmt.Errorf("cannot take a medium after an earlier failure: %w", in.failed)
+	}
 	r := &run{Intake: in, medium: m, report: &Report{Findings: []verdict.Finding{}, Packages: []PackageReport{}, Litter: []string{}}}
 	if r.medium.Progress == nil {
 		r.medium.Progress = func(string, int64, int64) {}
@@ -101,6 +109,7 @@ func (in *Intake) Run(ctx context.Context, m Medium) (*Report, error) {
 		r.report.Medium.Size = st.Size()
 	}
 	if err := r.whole(ctx); err != nil {
+		in.failed = err
 		return nil, fmt.Errorf("cannot finish medium %s: %w", r.report.Medium.ID, err)
 	}
 	return r.report, nil
@@ -115,7 +124,8 @@ type run struct {
 	layout  *layout
 	done    int64 // bytes stored so far
 	total   int64
-	items   int // vault items made so far
+	items   int   // vault items made so far
+	held    int64 // bytes of those that went to quarantine
 	// lost is set when the reader can give nothing more.
 	lost *verdict.Finding
 }
@@ -134,7 +144,7 @@ func (r *run) whole(ctx context.Context) error {
 	}
 	policy, refusal := r.ready(ctx)
 	if refusal != nil {
-		return r.refuse(ctx, refusal)
+		return r.refuse(ctx, refusal, nil)
 	}
 	intent, err := r.cfg.Audit.Intent(ctx, audit.Event{ID: audit.MediumRead, Subject: r.subject()})
 	if err != nil {
@@ -142,11 +152,7 @@ func (r *run) whole(ctx context.Context) error {
 	}
 	session, err := reader.Start(ctx, r.cfg.Reader, r.medium.File)
 	if err != nil {
-		refusal := asFinding(err, verdict.SandboxUnavailable)
-		if err := intent.Outcome(ctx, audit.Refused, map[string]string{"reason": string(refusal.Reason)}); err != nil {
-			return err
-		}
-		return r.refuse(ctx, refusal)
+		return r.refuse(ctx, r.trouble(ctx, err, verdict.SandboxUnavailable), &intent)
 	}
 	r.session = session
 	err = r.read(ctx, policy)
@@ -156,11 +162,14 @@ func (r *run) whole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.conclude(context.WithoutCancel(ctx), intent)
+	return r.conclude(ctx, intent)
 }
 
 // ready says whether this station may read a medium at all; a finding when not.
 func (r *run) ready(ctx context.Context) (manifest.Policy, *verdict.Finding) {
+	if ctx.Err() != nil {
+		return nil, stopped()
+	}
 	if now := r.cfg.Now(); now.Before(oldestClock) {
 		return nil, verdict.New(verdict.ClockUnusable, "", "the clock says %s", now.UTC().Format(time.RFC3339))
 	}
@@ -182,10 +191,10 @@ func (r *run) ready(ctx context.Context) (manifest.Policy, *verdict.Finding) {
 }
 
 func (r *run) askTPM(ctx context.Context) *verdict.Finding {
-	ctx, cancel := context.WithTimeout(ctx, tpmTime)
+	bounded, cancel := context.WithTimeout(ctx, tpmTime)
 	defer cancel()
-	if _, err := r.cfg.TPM.Clock(ctx); err != nil {
-		return asFinding(err, verdict.TPMUnavailable)
+	if _, err := r.cfg.TPM.Clock(bounded); err != nil {
+		return r.trouble(ctx, err, verdict.TPMUnavailable)
 	}
 	return nil
 }
@@ -194,8 +203,7 @@ func (r *run) askTPM(ctx context.Context) *verdict.Finding {
 func (r *run) read(ctx context.Context, policy manifest.Policy) error {
 	listing, err := r.session.List()
 	if err != nil {
-		r.report.Findings = append(r.report.Findings, *asFinding(err, verdict.Unreadable))
-		r.report.Verdict = verdict.Held
+		r.report.Findings = append(r.report.Findings, *r.trouble(ctx, err, verdict.Unreadable))
 		return r.keepStray(ctx)
 	}
 	facts := &r.report.Medium
@@ -225,12 +233,18 @@ func (r *run) read(ctx context.Context, policy manifest.Policy) error {
 	return nil
 }
 
-// refuse ends a medium that was not read.
-func (r *run) refuse(ctx context.Context, f *verdict.Finding) error {
+// refuse ends a medium that was not read; read is the intent to do so, if there
+// was one already.
+func (r *run) refuse(ctx context.Context, f *verdict.Finding, read *audit.Intent) error {
 	r.report.Verdict = verdict.Refused
 	r.report.Findings = append(r.report.Findings, *f)
 	if err := r.writeVerdict(ctx); err != nil {
 		return err
+	}
+	if read != nil {
+		if err := read.Outcome(ctx, audit.Refused, map[string]string{"reason": string(f.Reason), "detail": f.Error()}); err != nil {
+			return err
+		}
 	}
 	return r.seal(ctx)
 }
@@ -306,7 +320,7 @@ func (r *run) writeVerdict(ctx context.Context) error {
 // leaves the verdict unsealed, which the report says: the entries are durable
 // and the next checkpoint covers them.
 func (r *run) seal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tpmTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tpmTime)
 	defer cancel()
 	switch err := r.cfg.Audit.Checkpoint(ctx); {
 	case err == nil:

@@ -32,23 +32,28 @@ var litter = []string{
 	".Trash-0", ".Trash-1000", "lost+found",
 }
 
-// folder is one package folder as the reader listed it.
+// folder is one package folder as the reader listed it. A listing may have
+// hundreds of thousands of entries, so nothing of it is copied here: entries are
+// numbers into the listing and names are parts of its paths.
 type folder struct {
 	id       string
-	volume   int
+	listing  *reader.Listing
+	prefix   int      // bytes of a path before the name in the package
+	entries  []uint32 // everything below the folder, sorted by name
 	envelope *reader.Entry
 	evidence *reader.Entry
-	data     map[string]reader.Entry // by path below data/
-	all      []reader.Entry          // every file below the folder
-	names    map[uint32]string       // path below the package folder, by entry id
 	findings findings
 }
 
+// name is an entry's path below the package folder.
+func (f *folder) name(e *reader.Entry) string { return e.Path[f.prefix:] }
+
 // layout is a listing sorted into packages, litter and everything else.
 type layout struct {
+	listing  *reader.Listing
 	packages []*folder
-	stray    []reader.Entry // files that belong to no package
-	outside  []string       // paths of files and folders that belong to no package
+	stray    []uint32 // files that belong to no package
+	outside  []uint32 // files and folders that belong to no package
 	litter   []string
 	findings findings // of the medium as a whole
 }
@@ -56,53 +61,54 @@ type layout struct {
 // sortListing sorts a listing. It believes nothing: what does not fit is
 // stray or extra.
 func sortListing(l *reader.Listing) *layout {
-	out := &layout{}
+	out := &layout{listing: l}
 	out.findings.add(l.Problems...)
 	for _, v := range l.Volumes {
 		out.findings.add(v.Problems...)
 	}
-	byPlace := map[[2]any]*folder{}
-	for _, e := range l.Entries {
-		segs := strings.Split(e.Path, "/")
-		if slices.Contains(litter, segs[0]) {
-			if len(segs) == 1 {
+	type place struct {
+		volume int
+		id     string
+	}
+	folders := map[place]*folder{}
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		top, below, deeper := strings.Cut(e.Path, "/")
+		if slices.Contains(litter, top) {
+			if !deeper {
 				out.litter = append(out.litter, e.Path)
 			}
 			continue
 		}
-		if segs[0] != rootFolder || (len(segs) == 1 && !e.Dir) {
+		if top == rootFolder && !deeper && e.Dir {
+			continue
+		}
+		id, _, inside := strings.Cut(below, "/")
+		if top != rootFolder || !packageID.MatchString(id) || (!inside && !e.Dir) {
 			out.addStray(e)
 			continue
 		}
-		if len(segs) == 1 {
-			continue
-		}
-		if !packageID.MatchString(segs[1]) || (len(segs) == 2 && !e.Dir) {
-			out.addStray(e)
-			continue
-		}
-		place := [2]any{e.Volume, segs[1]}
-		f := byPlace[place]
+		f := folders[place{e.Volume, id}]
 		if f == nil {
-			f = &folder{id: segs[1], volume: e.Volume, data: map[string]reader.Entry{}, names: map[uint32]string{}}
-			byPlace[place] = f
+			f = &folder{id: id, listing: l, prefix: len(rootFolder) + 1 + len(id) + 1}
+			folders[place{e.Volume, id}] = f
 			out.packages = append(out.packages, f)
 		}
-		if len(segs) > 2 {
-			f.add(strings.Join(segs[2:], "/"), e)
+		if inside {
+			f.entries = append(f.entries, e.ID)
 		}
 	}
 	for _, f := range out.packages {
-		f.finish()
+		f.sort()
 	}
 	out.crossCheck()
 	return out
 }
 
-func (l *layout) addStray(e reader.Entry) {
-	l.outside = append(l.outside, e.Path)
+func (l *layout) addStray(e *reader.Entry) {
+	l.outside = append(l.outside, e.ID)
 	if !e.Dir {
-		l.stray = append(l.stray, e)
+		l.stray = append(l.stray, e.ID)
 	}
 	if e.Problem != nil {
 		l.findings.add(*e.Problem)
@@ -124,39 +130,36 @@ func (l *layout) crossCheck() {
 		l.findings.add(*verdict.New(verdict.NoManifest, "", "there is no folder %s with a sealed package on the medium", rootFolder))
 		return
 	}
-	for _, path := range l.outside { // beside packages, anything else is an intrusion
-		l.findings.add(*verdict.New(verdict.FileExtra, path, "it stands outside the sealed packages"))
+	for _, id := range l.outside { // beside packages, anything else is an intrusion
+		l.findings.add(*verdict.New(verdict.FileExtra, l.listing.Entries[id].Path, "it stands outside the sealed packages"))
 	}
 }
 
-// add takes one entry below the package folder; name is its path there.
-func (f *folder) add(name string, e reader.Entry) {
-	if !e.Dir {
-		f.all = append(f.all, e)
-		f.names[e.ID] = name
-	}
-	if e.Problem != nil {
-		f.findings.add(*e.Problem)
-	}
-	switch below, inData := strings.CutPrefix(name, dataFolder); {
-	case name == envelopeName && !e.Dir && f.envelope == nil:
-		f.envelope = &e
-	case name == evidenceName && !e.Dir && f.evidence == nil:
-		f.evidence = &e
-	case name == "data" && e.Dir:
-	case inData && e.Dir:
-		f.data[below+"/"] = e // checked against the listed files' folders
-	case inData:
-		if _, twice := f.data[below]; twice {
-			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "two files of this name stand in one folder"))
+// sort brings the entries into the order of a manifest and finds what may not
+// stand in a package folder at all.
+func (f *folder) sort() {
+	entry := func(id uint32) *reader.Entry { return &f.listing.Entries[id] }
+	slices.SortFunc(f.entries, func(a, b uint32) int { return strings.Compare(f.name(entry(a)), f.name(entry(b))) })
+	for i, id := range f.entries {
+		e := entry(id)
+		name := f.name(e)
+		if e.Problem != nil {
+			f.findings.add(*e.Problem)
 		}
-		f.data[below] = e
-	default:
-		f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "only %s, %s and the folder data belong into a package", envelopeName, evidenceName))
+		twice := i > 0 && name == f.name(entry(f.entries[i-1]))
+		switch {
+		case twice:
+			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "two entries of this name stand in one folder"))
+		case name == envelopeName && !e.Dir:
+			f.envelope = e
+		case name == evidenceName && !e.Dir:
+			f.evidence = e
+		case name == strings.TrimSuffix(dataFolder, "/") && e.Dir:
+		case strings.HasPrefix(name, dataFolder): // compared with the manifest
+		default:
+			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "only %s, %s and the folder data belong into a package", envelopeName, evidenceName))
+		}
 	}
-}
-
-func (f *folder) finish() {
 	switch {
 	case f.envelope == nil:
 		f.findings.add(*verdict.New(verdict.NoManifest, f.where(envelopeName), "the package has no manifest"))
@@ -170,31 +173,48 @@ func (f *folder) finish() {
 
 func (f *folder) where(name string) string { return rootFolder + "/" + f.id + "/" + name }
 
-// compare holds the listing against a verified manifest: every difference is a
-// finding; sizes are compared here, contents after they are stored.
+// compare holds the listing against a verified manifest, both sorted by path:
+// every difference is a finding; sizes are compared here, contents after they
+// are stored.
 func (f *folder) compare(p *manifest.Payload) {
-	folders := map[string]bool{}
-	listed := make(map[string]bool, len(p.Files))
-	for _, want := range p.Files {
-		listed[want.Path] = true
-		for i := range want.Path {
-			if want.Path[i] == '/' {
-				folders[want.Path[:i+1]] = true
-			}
-		}
-		switch have, ok := f.data[want.Path]; {
-		case !ok:
-			f.findings.add(*verdict.New(verdict.FileMissing, f.where(dataFolder+want.Path), "the manifest lists it with %d bytes", want.Size))
-		case have.Size != want.Size && have.Problem == nil:
-			f.findings.add(*verdict.New(verdict.FileAltered, have.Path, "it has %d bytes, signed were %d", have.Size, want.Size))
-		}
+	missing := func(want manifest.File) {
+		f.findings.add(*verdict.New(verdict.FileMissing, f.where(dataFolder+want.Path), "the manifest lists it with %d bytes", want.Size))
 	}
-	for name, e := range f.data {
-		if (e.Dir && !folders[name]) || (!e.Dir && !listed[name]) {
-			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "the manifest does not list it"))
+	next := 0
+	for _, id := range f.entries {
+		e := &f.listing.Entries[id]
+		path, ok := strings.CutPrefix(f.name(e), dataFolder)
+		if !ok {
+			continue
 		}
+		if e.Dir {
+			if !hasFolder(p.Files, path+"/") {
+				f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "no listed file stands in this folder"))
+			}
+			continue
+		}
+		for ; next < len(p.Files) && p.Files[next].Path < path; next++ {
+			missing(p.Files[next])
+		}
+		if next == len(p.Files) || p.Files[next].Path != path {
+			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "the manifest does not list it"))
+			continue
+		}
+		if want := p.Files[next]; e.Size != want.Size && e.Problem == nil {
+			f.findings.add(*verdict.New(verdict.FileAltered, e.Path, "it has %d bytes, signed were %d", e.Size, want.Size))
+		}
+		next++
+	}
+	for ; next < len(p.Files); next++ {
+		missing(p.Files[next])
 	}
 	f.findings.sort()
+}
+
+// hasFolder says whether a listed file stands below the folder, which ends in '/'.
+func hasFolder(files []manifest.File, folder string) bool {
+	i, _ := slices.BinarySearchFunc(files, folder, func(f manifest.File, folder string) int { return strings.Compare(f.Path, folder) })
+	return i < len(files) && strings.HasPrefix(files[i].Path, folder)
 }
 
 // findings collects reasons, the first few of each kind in full: a medium with

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/ems"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
@@ -24,14 +25,18 @@ const maxNote = 1 << 20
 //     admitted: the import was its point of no return, and every file of it was
 //     verified and durable before.
 //   - Every other staged item is held as interrupted, with the bytes it has.
-//   - Every open intent gets its outcome, every medium without a verdict gets
-//     "held".
+//   - Every open intent gets its outcome. The medium without a verdict, of which
+//     there is at most one, gets "held", or "refused" when its reading had not
+//     begun.
 func New(ctx context.Context, cfg Config) (*Intake, error) {
 	in := &Intake{cfg: cfg, ledger: newLedger()}
 	if err := in.loadLedger(); err != nil {
 		return nil, err
 	}
 	if err := in.recoverItems(ctx); err != nil {
+		return nil, fmt.Errorf("cannot recover what the last stop left open: %w", err)
+	}
+	if err := in.lastVerdict(ctx); err != nil {
 		return nil, fmt.Errorf("cannot recover what the last stop left open: %w", err)
 	}
 	if err := in.closeIntents(ctx); err != nil {
@@ -131,8 +136,9 @@ func (in *Intake) recoverItem(ctx context.Context, l vault.Leftover, staged *vau
 	} else {
 		fields["reasons"] = string(verdict.Interrupted)
 	}
+	digest := staged.Digest()
 	if err := in.cfg.Audit.Event(ctx, audit.Event{ID: audit.PackageRecovered, Subject: subject, Fields: map[string]string{
-		"item": l.ID, "complete": strconv.FormatBool(l.Complete), "action": string(action), "bytes": strconv.FormatInt(l.Bytes, 10),
+		"item": l.ID, "digest": hex.EncodeToString(digest[:]), "complete": strconv.FormatBool(l.Complete), "action": string(action), "bytes": strconv.FormatInt(l.Bytes, 10),
 	}}); err != nil {
 		return err
 	}
@@ -172,19 +178,28 @@ func (in *Intake) imported(l vault.Leftover, f ItemFacts) (*Outcome, error) {
 	if in.ledger.packages[f.Package] == f.Digest {
 		return nil, nil // a copy of what was admitted before
 	}
-	var digest [32]byte
-	if b, err := hex.DecodeString(f.Digest); err != nil || copy(digest[:], b) != len(digest) {
+	receipt, err := in.receipt(f.Digest)
+	if err != nil || receipt == nil {
+		return nil, err
+	}
+	return &Outcome{Verdict: verdict.Accepted, PackageID: f.Package, Digest: f.Digest, Kind: f.Kind, Station: f.Station, Stream: f.Stream, Seq: f.Seq, Receipt: receipt, Recovered: true}, nil
+}
+
+// receipt is the EMS core's receipt for a payload's digest in hex, nil without one.
+func (in *Intake) receipt(digest string) (*ems.Receipt, error) {
+	var sum [32]byte
+	if b, err := hex.DecodeString(digest); in.cfg.Core == nil || err != nil || copy(sum[:], b) != len(sum) {
 		return nil, nil
 	}
-	receipt, ok, err := in.cfg.Core.Receipt(digest)
+	receipt, ok, err := in.cfg.Core.Receipt(sum)
 	if err != nil || !ok {
 		return nil, err
 	}
-	return &Outcome{Verdict: verdict.Accepted, PackageID: f.Package, Digest: f.Digest, Kind: f.Kind, Station: f.Station, Stream: f.Stream, Seq: f.Seq, Receipt: &receipt, Recovered: true}, nil
+	return &receipt, nil
 }
 
-// closeIntents gives every intent that a stop left open its outcome, and every
-// medium that was being read its verdict.
+// closeIntents gives every intent that a stop left open its outcome, as the
+// vault and the EMS core show it.
 func (in *Intake) closeIntents(ctx context.Context) error {
 	open, err := in.cfg.Audit.OpenIntents()
 	if err != nil {
@@ -195,17 +210,9 @@ func (in *Intake) closeIntents(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		outcome := audit.Interrupted
-		if e.Event == audit.PackageAdmit || e.Event == audit.PackageHold {
-			if item, err := in.cfg.Vault.Get(e.Fields["item"]); err == nil {
-				outcome = decided[item.State()]
-				item.Close()
-			}
-		}
-		if e.Event == audit.MediumRead {
-			if err := in.interruptedVerdict(ctx, e); err != nil {
-				return err
-			}
+		outcome, err := in.outcomeOf(e)
+		if err != nil {
+			return err
 		}
 		if err := intent.Outcome(ctx, outcome, map[string]string{"detail": "the station stopped before the outcome was written"}); err != nil {
 			return err
@@ -214,16 +221,53 @@ func (in *Intake) closeIntents(ctx context.Context) error {
 	return nil
 }
 
-// decided translates where an item stands into an outcome.
-var decided = map[vault.State]audit.Outcome{vault.Held: audit.Held, vault.Admitted: audit.Accepted}
-
-// interruptedVerdict gives a medium whose reading was cut off its verdict,
-// unless the stop came after the verdict and before the end of the reading.
-func (in *Intake) interruptedVerdict(ctx context.Context, read audit.Entry) error {
-	for _, err := range audit.Query(in.cfg.Journal, audit.Filter{From: read.Seq, Event: string(audit.MediumVerdict), About: read.Subject.Medium}) {
-		return err // nil: it has its verdict
+// outcomeOf finds how an action ended whose outcome was not written.
+func (in *Intake) outcomeOf(e audit.Entry) (audit.Outcome, error) {
+	switch e.Event {
+	case audit.PackageAdmit, audit.PackageHold:
+		item, err := in.cfg.Vault.Get(e.Fields["item"])
+		if err != nil { // there was no room to stage it, or it is damaged
+			return audit.Interrupted, nil
+		}
+		defer item.Close()
+		if item.State() == vault.Admitted {
+			return audit.Accepted, nil
+		}
+		return audit.Held, nil
+	case audit.EMSImport:
+		receipt, err := in.receipt(e.Subject.Manifest)
+		if err != nil || receipt != nil {
+			return audit.Success, err
+		}
 	}
-	return in.cfg.Audit.Event(ctx, audit.Event{ID: audit.MediumVerdict, Subject: read.Subject, Outcome: audit.Held, Fields: map[string]string{
-		"reasons": string(verdict.Interrupted),
-	}})
+	return audit.Interrupted, nil
+}
+
+// lastVerdict gives the last medium its verdict when a stop came before it.
+// Media come one at a time, and every start does this before it takes one, so
+// only the last can lack it; a start of the station that was logged has settled
+// everything before.
+func (in *Intake) lastVerdict(ctx context.Context) error {
+	state := audit.Refused
+	for i := in.cfg.Journal.Size() - 1; i >= 0; i-- {
+		raw, err := in.cfg.Journal.Entry(i)
+		if err != nil {
+			return err
+		}
+		e, err := audit.Parse(raw.Data)
+		if err != nil {
+			return fmt.Errorf("cannot read entry %d of the log: %w", i, err)
+		}
+		switch e.Event {
+		case audit.StationStart, audit.MediumVerdict:
+			return nil
+		case audit.MediumRead:
+			state = audit.Held
+		case audit.MediumInserted:
+			return in.cfg.Audit.Event(ctx, audit.Event{ID: audit.MediumVerdict, Subject: e.Subject, Outcome: state, Fields: map[string]string{
+				"reasons": string(verdict.Interrupted),
+			}})
+		}
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
 	"sallyport/internal/manifest"
+	"sallyport/internal/reader"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
@@ -27,17 +28,11 @@ type pack struct {
 	folder   *folder // nil for stray files
 	findings findings
 	envelope []byte
+	torn     []byte // what could be read of an envelope that cannot be read whole
 	verified *manifest.Verified
 	digest   string
-	files    []wanted
+	files    []uint32 // entries to be read, by number in the listing
 	staged   *vault.Staged
-}
-
-// wanted is one file to be read from the medium and its name in the pack.
-type wanted struct {
-	id   uint32
-	name string
-	size int64
 }
 
 // takePackage brings one package folder to its verdict.
@@ -48,18 +43,12 @@ func (r *run) takePackage(ctx context.Context, f *folder, policy manifest.Policy
 	if err := r.verify(ctx, p, policy); err != nil {
 		return err
 	}
-	if p.findings.none() {
-		for _, file := range p.verified.Payload().Files {
-			p.files = append(p.files, wanted{f.data[file.Path].ID, dataFolder + file.Path, file.Size})
-		}
-		if f.evidence != nil {
-			p.files = append(p.files, wanted{f.evidence.ID, evidenceName, f.evidence.Size})
-		}
-	} else {
-		for _, e := range f.all { // for review: all that stands in the folder
-			if f.envelope == nil || e.ID != f.envelope.ID {
-				p.files = append(p.files, wanted{e.ID, f.names[e.ID], e.Size})
-			}
+	// In a package without a finding these are just the listed files and the
+	// evidence; else they are, for review, all that stands in the folder.
+	for _, id := range f.entries {
+		e := r.entry(id)
+		if !e.Dir && (f.envelope == nil || e.ID != f.envelope.ID || (p.envelope == nil && p.torn == nil)) {
+			p.files = append(p.files, id)
 		}
 	}
 	if err := r.stage(ctx, p); err != nil {
@@ -77,15 +66,25 @@ func (r *run) keepStray(ctx context.Context) error {
 	p := &pack{report: PackageReport{Verdict: verdict.Held, Findings: []verdict.Finding{}}}
 	p.findings.add(r.report.Findings...)
 	if r.layout != nil {
-		for _, e := range r.layout.stray {
-			p.files = append(p.files, wanted{e.ID, fmt.Sprintf("volume%d/%s", e.Volume, e.Path), e.Size})
-		}
+		p.files = r.layout.stray
 	}
 	if err := r.stage(ctx, p); err != nil {
 		return err
 	}
 	return r.settle(ctx, p)
 }
+
+// name is what a file is called in the pack: its path below the package folder,
+// or, for stray files, its path on its volume.
+func (p *pack) name(e *reader.Entry) string {
+	if p.folder != nil {
+		return p.folder.name(e)
+	}
+	return fmt.Sprintf("volume%d/%s", e.Volume, e.Path)
+}
+
+// entry returns an entry of the listing; its number is its place there.
+func (r *run) entry(id uint32) *reader.Entry { return &r.layout.listing.Entries[id] }
 
 // verify reads the envelope and, when its signatures stand, compares its list
 // with the folder and its place with what was admitted before. Findings go to
@@ -165,24 +164,35 @@ func (r *run) readEnvelope(ctx context.Context, p *pack) {
 	body := make([]byte, 0, e.Size+bytes.MinRead)
 	buf := bytes.NewBuffer(body)
 	if _, err := buf.ReadFrom(io.LimitReader(stream, manifest.MaxEnvelope+1)); err != nil {
-		p.findings.add(*asFinding(err, verdict.Unreadable))
-		return
+		p.findings.add(*r.trouble(ctx, err, verdict.Unreadable))
+		p.torn = buf.Bytes()
 	}
 	if _, _, err := stream.Next(); !errors.Is(err, io.EOF) {
 		r.loseReader(ctx, p, err)
-		return
+		p.torn = buf.Bytes()
 	}
-	p.envelope = buf.Bytes()
+	if p.torn == nil {
+		p.envelope = buf.Bytes()
+	}
 }
 
 // loseReader notes that the reader can give nothing more.
 func (r *run) loseReader(ctx context.Context, p *pack, err error) {
-	f := asFinding(err, verdict.SandboxUnavailable)
+	r.lost = r.trouble(ctx, err, verdict.SandboxUnavailable)
+	p.findings.add(*r.lost)
+}
+
+// trouble is the finding for an error of the reader: every error that comes
+// after the station was told to stop may be a consequence of that.
+func (r *run) trouble(ctx context.Context, err error, otherwise verdict.Reason) *verdict.Finding {
 	if ctx.Err() != nil {
-		f = verdict.New(verdict.Interrupted, "", "the station was stopped")
+		return stopped()
 	}
-	r.lost = f
-	p.findings.add(*f)
+	return asFinding(err, otherwise)
+}
+
+func stopped() *verdict.Finding {
+	return verdict.New(verdict.Interrupted, "", "the station was stopped")
 }
 
 // stage copies the wanted files into the vault, once, and commits them. Every
@@ -195,9 +205,9 @@ func (r *run) stage(ctx context.Context, p *pack) error {
 	if err != nil {
 		return err
 	}
-	declared := int64(len(p.envelope))
-	for _, w := range p.files {
-		declared += w.size
+	declared := int64(len(p.envelope) + len(p.torn))
+	for _, id := range p.files {
+		declared += r.entry(id).Size
 	}
 	intent, err := r.cfg.Audit.Intent(context.WithoutCancel(ctx), audit.Event{ID: audit.PackageStage, Subject: r.packSubject(p), Fields: map[string]string{
 		"item": id, "files": strconv.Itoa(len(p.files)), "bytes": strconv.FormatInt(declared, 10),
@@ -210,7 +220,7 @@ func (r *run) stage(ctx context.Context, p *pack) error {
 		// Keep at least the manifest: the medium itself still has the rest.
 		p.findings.add(*asFinding(err, verdict.StoreFull))
 		p.files = nil
-		stage, err = r.cfg.Vault.Stage(id, int64(len(p.envelope)), facts)
+		stage, err = r.cfg.Vault.Stage(id, int64(len(p.envelope)+len(p.torn)), facts)
 	}
 	if isReason(err, verdict.StoreFull) {
 		p.findings.add(*asFinding(err, verdict.StoreFull))
@@ -220,21 +230,34 @@ func (r *run) stage(ctx context.Context, p *pack) error {
 		return err
 	}
 	p.report.Item = id
-	if err := r.fill(ctx, p, stage); err != nil {
-		return err
-	}
+	ferr := r.fill(ctx, p, stage)
+	// Committed in any case: what was read is evidence, and a stage that is left
+	// open keeps the vault from closing.
 	p.staged, err = stage.Commit(vault.Record{Data: []byte("{}")})
+	if ferr != nil {
+		return errors.Join(ferr, err)
+	}
+	if isReason(err, verdict.StoreFull) {
+		// The bytes stand in the vault without an index; the next start holds them.
+		p.findings.add(*asFinding(err, verdict.StoreFull))
+		return intent.Outcome(context.WithoutCancel(ctx), audit.Failure, map[string]string{"item": id, "reason": string(verdict.StoreFull), "detail": err.Error()})
+	}
 	if err != nil {
 		return err
 	}
 	if err := p.staged.Problem(); err != nil {
+		if !isReason(err, verdict.StoreFull) {
+			return fmt.Errorf("the store failed: %w", err)
+		}
 		p.findings.add(*asFinding(err, verdict.StoreFull))
 	}
+	digest := p.staged.Digest()
 	p.report.Files, p.report.Bytes = int64(p.staged.Count()), p.staged.Bytes()
 	r.report.Files += p.report.Files
 	r.report.Bytes += p.report.Bytes
 	return intent.Outcome(context.WithoutCancel(ctx), audit.Success, map[string]string{
 		"item": id, "files": strconv.FormatInt(p.report.Files, 10), "bytes": strconv.FormatInt(p.report.Bytes, 10),
+		"digest": hex.EncodeToString(digest[:]),
 	})
 }
 
@@ -243,7 +266,13 @@ func (r *run) stage(ctx context.Context, p *pack) error {
 func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 	if p.envelope != nil {
 		if _, err := stage.AddFile(envelopeName, bytes.NewReader(p.envelope)); err != nil {
-			return r.stageTrouble(p, err)
+			return stageTrouble(p, err)
+		}
+		p.envelope = nil // up to 40 MiB, and in the pack by now
+	}
+	if p.torn != nil {
+		if _, err := stage.AddFile(envelopeName, io.MultiReader(bytes.NewReader(p.torn), tornReader{})); err != nil && !errors.Is(err, errTorn) {
+			return stageTrouble(p, err)
 		}
 	}
 	if len(p.files) == 0 {
@@ -253,13 +282,7 @@ func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 		p.findings.add(*r.lost)
 		return nil
 	}
-	names := make(map[uint32]string, len(p.files))
-	ids := make([]uint32, 0, len(p.files))
-	for _, w := range p.files {
-		names[w.id] = w.name
-		ids = append(ids, w.id)
-	}
-	stream, err := r.session.Read(ids)
+	stream, err := r.session.Read(p.files)
 	if err != nil {
 		r.loseReader(ctx, p, err)
 		return nil
@@ -274,21 +297,35 @@ func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 			r.loseReader(ctx, p, err)
 			return nil
 		}
-		if _, err := stage.AddFile(names[id], meter); err != nil {
-			if fatal := r.stageTrouble(p, err); fatal != nil {
+		meter.err = nil
+		_, err = stage.AddFile(p.name(r.entry(id)), meter)
+		switch {
+		case err == nil:
+		case meter.err != nil: // of the medium or its reader, not of the store
+			p.findings.add(*r.trouble(ctx, meter.err, verdict.Unreadable))
+		case isReason(err, verdict.StoreFull):
+			p.findings.add(*asFinding(err, verdict.StoreFull))
+			r.lost = verdict.New(verdict.StoreFull, "", "reading was ended because the store had no room")
+			return nil
+		default:
+			if fatal := stageTrouble(p, err); fatal != nil {
 				return fatal
-			}
-			if isReason(err, verdict.StoreFull) || isReason(err, verdict.OverLimit) {
-				r.lost = verdict.New(verdict.StoreFull, "", "reading was ended because the store had no room")
-				return nil
 			}
 		}
 	}
 }
 
+// errTorn ends an envelope that could not be read whole, so that the vault
+// keeps it as partial.
+var errTorn = errors.New("the manifest was not read to its end")
+
+type tornReader struct{}
+
+func (tornReader) Read([]byte) (int, error) { return 0, errTorn }
+
 // stageTrouble turns an error of a stage into a finding, or returns it when it
 // is none: then the store itself is in doubt.
-func (r *run) stageTrouble(p *pack, err error) error {
+func stageTrouble(p *pack, err error) error {
 	f, ok := verdict.Find(err)
 	if !ok {
 		return err
@@ -297,19 +334,21 @@ func (r *run) stageTrouble(p *pack, err error) error {
 	return nil
 }
 
-// dropWhatIsTooMuch bounds what is kept of media that are held.
+// dropWhatIsTooMuch bounds what is kept of a medium in quarantine.
 func (r *run) dropWhatIsTooMuch(p *pack) {
 	if p.verified != nil && p.findings.none() {
 		return
 	}
 	var sum int64
-	for _, w := range p.files {
-		if w.size < 0 || w.size > r.cfg.QuarantineMax-sum {
-			p.findings.add(*verdict.New(verdict.OverLimit, "", "the files have more than %d bytes, the most that is kept of a held medium; they stay on the medium", r.cfg.QuarantineMax))
+	room := max(0, r.cfg.QuarantineMax-r.held)
+	for _, id := range p.files {
+		size := r.entry(id).Size
+		if size < 0 || size > room-sum {
+			p.findings.add(*verdict.New(verdict.OverLimit, "", "at most %d bytes are kept of a held medium, and there is room for %d: the files stay on the medium", r.cfg.QuarantineMax, room))
 			p.files = nil
 			return
 		}
-		sum += w.size
+		sum += size
 	}
 }
 
@@ -320,20 +359,29 @@ func (p *pack) checkContents() {
 		p.findings.add(*verdict.New(verdict.Unreadable, "", "%v", err))
 		return
 	}
-	stored := make(map[string]vault.Stored, len(files))
-	for _, f := range files {
-		stored[f.Name] = f
-	}
-	for _, want := range p.verified.Payload().Files {
-		have, ok := stored[dataFolder+want.Path]
-		where := p.folder.where(dataFolder + want.Path)
-		switch {
-		case !ok || have.Partial:
-			p.findings.add(*verdict.New(verdict.Unreadable, where, "it was not read to its end"))
+	signed := p.verified.Payload().Files
+	checked := make([]bool, len(signed))
+	for _, have := range files {
+		path, ok := strings.CutPrefix(have.Name, dataFolder)
+		if !ok || have.Partial {
+			continue
+		}
+		i, ok := slices.BinarySearchFunc(signed, path, func(f manifest.File, path string) int { return strings.Compare(f.Path, path) })
+		if !ok || checked[i] {
+			p.findings.add(*verdict.New(verdict.FileExtra, p.folder.where(have.Name), "it was stored although the manifest does not list it"))
+			continue
+		}
+		checked[i] = true
+		switch want := signed[i]; {
 		case have.Size != want.Size:
-			p.findings.add(*verdict.New(verdict.FileAltered, where, "%d bytes came from the medium, signed were %d", have.Size, want.Size))
+			p.findings.add(*verdict.New(verdict.FileAltered, p.folder.where(have.Name), "%d bytes came from the medium, signed were %d", have.Size, want.Size))
 		case hex.EncodeToString(have.SHA256[:]) != want.SHA256:
-			p.findings.add(*verdict.New(verdict.FileAltered, where, "its SHA-256 is %x, signed was %s", have.SHA256, want.SHA256))
+			p.findings.add(*verdict.New(verdict.FileAltered, p.folder.where(have.Name), "its SHA-256 is %x, signed was %s", have.SHA256, want.SHA256))
+		}
+	}
+	for i, ok := range checked {
+		if !ok {
+			p.findings.add(*verdict.New(verdict.Unreadable, p.folder.where(dataFolder+signed[i].Path), "it was not read to its end"))
 		}
 	}
 }
@@ -341,7 +389,7 @@ func (p *pack) checkContents() {
 // settle admits the package or holds it.
 func (r *run) settle(ctx context.Context, p *pack) error {
 	if ctx.Err() != nil {
-		p.findings.add(*verdict.New(verdict.Interrupted, "", "the station was stopped"))
+		p.findings.add(*stopped())
 	}
 	// From here on the work is short and ends even when the daemon is told to stop.
 	ctx = context.WithoutCancel(ctx)
@@ -448,6 +496,7 @@ func (r *run) hold(ctx context.Context, p *pack) error {
 		return err
 	}
 	item.Close()
+	r.held += item.Bytes()
 	return intent.Outcome(ctx, audit.Held, map[string]string{"item": p.report.Item})
 }
 
@@ -479,6 +528,7 @@ type meter struct {
 	r    io.Reader
 	run  *run
 	last time.Time
+	err  error // what ended the file, when that was not its end
 }
 
 func (m *meter) Read(b []byte) (int, error) {
@@ -487,6 +537,9 @@ func (m *meter) Read(b []byte) (int, error) {
 	if now := time.Now(); now.Sub(m.last) > 200*time.Millisecond {
 		m.last = now
 		m.run.medium.Progress("reading", m.run.done, m.run.total)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		m.err = err
 	}
 	return n, err
 }

@@ -22,10 +22,11 @@ import (
 // Init makes a new station: keys and counter in the TPM, and the state folder.
 // root is the authority's root document, which the station trusts from here on;
 // an authority makes its own and passes nil. Init never touches a station that
-// exists. One that was cut off (a power failure) is undone by the next call.
+// exists, neither in the folder nor in the TPM. One that was cut off (a power
+// failure) is undone by the next call.
 //
-//	mkdir(state) write(init.unfinished) [TPM: keys, counter] log vault ems trust
-//	write(station.json) remove(init.unfinished)
+//	[TPM: vacant?] mkdir(state) lock write(init.unfinished) [TPM: keys, counter]
+//	vault ems trust log write(station.json) remove(init.unfinished)
 func Init(ctx context.Context, cfg *config.Config, opt Options, root []byte) (tpm.Identity, error) {
 	id, err := initialise(ctx, cfg, opt, root)
 	if err != nil {
@@ -51,13 +52,15 @@ func initialise(ctx context.Context, cfg *config.Config, opt Options, root []byt
 	if err := clearUnfinished(ctx, dir, t); err != nil {
 		return none, err
 	}
+	// The marker gives the next Init the right to clear the TPM, so it must not
+	// be there when the TPM belongs to a station whose state is elsewhere.
+	if err := t.Vacant(ctx); err != nil {
+		return none, err
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return none, err
 	}
 	if err := opt.FS.Mkdir("station.init.state", dir, 0o700); err != nil {
-		return none, err
-	}
-	if err := opt.FS.CreateFile("station.init.begin", filepath.Join(dir, unfinished), nil, 0o600); err != nil {
 		return none, err
 	}
 	lock, err := durable.LockDir(dir)
@@ -65,11 +68,10 @@ func initialise(ctx context.Context, cfg *config.Config, opt Options, root []byt
 		return none, err
 	}
 	defer lock.Close()
-	id, err := t.CreateIdentity(ctx)
-	if errors.Is(err, tpm.ErrExists) {
-		// Not ours to clear: the TPM belongs to a station whose state is elsewhere.
-		return none, errors.Join(err, os.RemoveAll(dir))
+	if err := opt.FS.CreateFile("station.init.begin", filepath.Join(dir, unfinished), nil, 0o600); err != nil {
+		return none, err
 	}
+	id, err := t.CreateIdentity(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -89,10 +91,25 @@ func clearUnfinished(ctx context.Context, dir string, t *tpm.TPM) error {
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 {
-		if _, err := os.Stat(filepath.Join(dir, unfinished)); err != nil {
-			return fmt.Errorf("%s is not empty and no station stands in it: choose another state_dir or empty it", dir)
+	foreign, begun := false, false
+	for _, e := range left {
+		switch e.Name() {
+		case unfinished:
+			begun = true
+		case unfinished + ".tmp", ".lock": // all that stands here before the marker
+		default:
+			foreign = true
 		}
+	}
+	if foreign && !begun {
+		return fmt.Errorf("%s is not empty and no station stands in it: choose another state_dir or empty it", dir)
+	}
+	lock, err := durable.LockDir(dir) // another Init may be at work
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if begun {
 		if err := t.RemoveIdentity(ctx); err != nil {
 			return err
 		}

@@ -59,12 +59,15 @@ func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 	}
 	sealed, err := s.signPackage(ctx, a, last, trusted.Version())
 	if err != nil {
-		return nil, errors.Join(err, intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()}))
+		if lerr := intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()}); lerr != nil {
+			return nil, s.die(errors.Join(lerr, err))
+		}
+		return nil, err
 	}
 	if err := intent.Outcome(ctx, audit.Success, map[string]string{"package_seq": strconv.FormatInt(sealed.Seq, 10), "manifest_sha256": sealed.Digest}); err != nil {
 		return nil, s.die(err)
 	}
-	return sealed, s.audit.Checkpoint(ctx)
+	return sealed, s.sealLog(ctx)
 }
 
 // defaultStream names the order in which one receiver gets one kind of package.

@@ -8,6 +8,7 @@ package station
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -32,6 +33,7 @@ import (
 	"sallyport/internal/translog"
 	"sallyport/internal/trust"
 	"sallyport/internal/vault"
+	"sallyport/internal/verdict"
 )
 
 // Names in the state folder.
@@ -78,7 +80,8 @@ type Station struct {
 	core     *ems.Core
 	trust    *trust.Store
 	intake   *intake.Intake
-	sealing  sync.Mutex
+	sealing  sync.Mutex // one package at a time
+	trusting sync.Mutex // one trust bundle at a time
 	started  time.Time
 
 	// fatal receives the error that makes the daemon stop.
@@ -119,10 +122,7 @@ func (s *Station) open(ctx context.Context) (err error) {
 	if err := s.tpm.LoadIdentity(ctx, s.identity.TPM); err != nil {
 		return err
 	}
-	if s.journal, err = translog.Open(filepath.Join(dir, logDir), translog.Options{FS: s.opt.FS}); err != nil {
-		return err
-	}
-	if s.audit, err = audit.Open(ctx, s.journal, s.tpm, audit.Options{}); err != nil {
+	if err := s.openLog(ctx); err != nil {
 		return err
 	}
 	if s.vault, err = vault.Open(filepath.Join(dir, vaultDir), vault.Options{FS: s.opt.FS, Reserve: s.cfg.Limits.ReserveBytes}); err != nil {
@@ -134,11 +134,37 @@ func (s *Station) open(ctx context.Context) (err error) {
 	if s.trust, err = trust.OpenStore(filepath.Join(dir, trustDir), s.opt.FS); err != nil {
 		return err
 	}
-	if err := s.logStart(ctx); err != nil {
+	// A cut between the last two steps of Init leaves the marker behind, and with
+	// it the right to destroy what is a station by now.
+	if err := s.opt.FS.RemoveAll("station.open.marker", filepath.Join(dir, unfinished)); err != nil {
 		return err
 	}
-	s.intake, err = intake.New(ctx, s.intakeConfig())
+	// station.start comes last: intake takes it as the sign that all before it is
+	// settled.
+	if s.intake, err = intake.New(ctx, s.intakeConfig()); err != nil {
+		return err
+	}
+	return s.logStart(ctx)
+}
+
+// openLog opens the audit log for writing. A damaged one is never built upon.
+func (s *Station) openLog(ctx context.Context) (err error) {
+	dir := filepath.Join(s.cfg.StateDir, logDir)
+	if s.journal, err = translog.Open(dir, translog.Options{FS: s.opt.FS}); err == nil {
+		s.audit, err = audit.Open(ctx, s.journal, s.tpm, audit.Options{})
+	}
+	if errors.Is(err, translog.ErrTampered) {
+		return fmt.Errorf("the audit log is damaged, so the station must not work on: keep the folder %s as it is and run 'sallyport-verify log' on it with this station's public key: %w", dir, err)
+	}
 	return err
+}
+
+// trustVersion is that of the installed bundle, 0 without one.
+func (s *Station) trustVersion() int64 {
+	if t, err := s.trust.Current(); err == nil {
+		return t.Version()
+	}
+	return 0
 }
 
 func (s *Station) intakeConfig() intake.Config {
@@ -181,6 +207,12 @@ func (s *Station) logStart(ctx context.Context) error {
 	if err := s.audit.Event(ctx, audit.Event{ID: audit.StationStart, Fields: map[string]string{
 		"station_id": s.identity.ID, "role": s.identity.Role, "jurisdiction": s.identity.Jurisdiction, "key_id": s.tpm.KeyID(),
 		"version": Version(), "production": strconv.FormatBool(s.cfg.Production), "pid": strconv.Itoa(os.Getpid()),
+		"trust_version": strconv.FormatInt(s.trustVersion(), 10),
+	}}); err != nil {
+		return err
+	}
+	if err := s.audit.Event(ctx, audit.Event{ID: audit.ConfigLoaded, Fields: map[string]string{
+		"path": s.cfg.File, "sha256": hex.EncodeToString(s.cfg.SHA256[:]), "production": strconv.FormatBool(s.cfg.Production),
 	}}); err != nil {
 		return err
 	}
@@ -225,6 +257,21 @@ func (s *Station) close() error {
 
 // Fatal delivers the error after which the station must stop.
 func (s *Station) Fatal() <-chan error { return s.fatal }
+
+// sealLog has the TPM sign a checkpoint after an operation that took effect.
+// Without the TPM the entries are durable all the same and the next checkpoint
+// covers them: the caller must learn of what was done, not of that.
+func (s *Station) sealLog(ctx context.Context) error {
+	err := s.audit.Checkpoint(context.WithoutCancel(ctx))
+	if f, ok := verdict.Find(err); ok && f.Reason == verdict.TPMUnavailable {
+		s.opt.Log.Error().Err(err).Msg("log not sealed")
+		return nil
+	}
+	if err != nil {
+		return s.die(err)
+	}
+	return nil
+}
 
 // die makes the error known to whoever runs the station, once, and logs it when
 // the log still works.

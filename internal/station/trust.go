@@ -46,10 +46,7 @@ func refused(err error) error {
 // installTrust installs a bundle that the authority signed. Every attempt is
 // in the log.
 func (s *Station) installTrust(ctx context.Context, a InstallArgs) (any, error) {
-	previous := int64(0)
-	if t, err := s.trust.Current(); err == nil {
-		previous = t.Version()
-	}
+	previous := s.trustVersion()
 	t, err := s.trust.Install(a.Bundle)
 	if f, ok := verdict.Find(err); ok {
 		if err := s.audit.Event(ctx, audit.Event{ID: audit.TrustRefused, Outcome: audit.Refused, Fields: map[string]string{
@@ -69,7 +66,7 @@ func (s *Station) installTrust(ctx context.Context, a InstallArgs) (any, error) 
 	}}); err != nil {
 		return nil, s.die(err)
 	}
-	return Trust{Version: t.Version(), Stations: t.Stations()}, s.audit.Checkpoint(ctx)
+	return Trust{Version: t.Version(), Stations: t.Stations()}, s.sealLog(ctx)
 }
 
 // record is what this station shows its authority to be enrolled.
@@ -102,6 +99,8 @@ func (s *Station) issueTrust(ctx context.Context, a IssueArgs) (any, error) {
 	if s.identity.Role != string(trust.Authority) {
 		return nil, control.Failf(control.CodeUsage, "this station is a %s; only an authority issues trust bundles", s.identity.Role)
 	}
+	s.trusting.Lock()
+	defer s.trusting.Unlock()
 	next := trust.Bundle{Version: 1, Issued: s.opt.Now().UTC().Format(time.RFC3339)}
 	if t, err := s.trust.Current(); err == nil {
 		next.Version, next.Stations = t.Version()+1, t.Stations()

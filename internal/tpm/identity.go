@@ -40,12 +40,8 @@ const undoTime = 5 * time.Second
 // [TPM.LoadIdentity].
 func (t *TPM) CreateIdentity(ctx context.Context) (Identity, error) {
 	return call(ctx, t, "make the station's identity", func(tr transport.TPM) (Identity, error) {
-		found, err := ours(tr)
-		if err != nil {
+		if err := vacant(tr); err != nil {
 			return Identity{}, err
-		}
-		if len(found) > 0 {
-			return Identity{}, fmt.Errorf("%w (found the %s)", ErrExists, found[0].what)
 		}
 		id, err := create(tr)
 		if err != nil {
@@ -59,6 +55,23 @@ func (t *TPM) CreateIdentity(ctx context.Context) (Identity, error) {
 		}
 		return id, nil
 	})
+}
+
+// Vacant returns [ErrExists] when CreateIdentity would, and changes nothing. An
+// init that removes what an earlier one left must have asked before it began.
+func (t *TPM) Vacant(ctx context.Context) error {
+	_, err := call(ctx, t, "use this TPM for a new station", func(tr transport.TPM) (struct{}, error) {
+		return struct{}{}, vacant(tr)
+	})
+	return err
+}
+
+func vacant(tr transport.TPM) error {
+	found, err := ours(tr)
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("%w (found the %s)", ErrExists, found[0].what)
+	}
+	return err
 }
 
 // RemoveIdentity destroys the station's keys and counter. It cannot be undone:

@@ -52,9 +52,8 @@ type Config struct {
 	Journal *translog.Log
 	Vault   *vault.Vault
 	Core    *ems.Core
-	// QuarantineMax is the most bytes kept of one medium that is held, all its
-	// packages together. What was found wanting only after it was stored is kept
-	// all the same, and counted.
+	// QuarantineMax is the most bytes that held items may have together. What was
+	// found wanting only after it was stored is kept all the same, and counted.
 	QuarantineMax int64
 	// Store is the folder whose free space decides whether media are taken, and
 	// Reserve the bytes that must stay free there.
@@ -70,6 +69,7 @@ type Intake struct {
 	ledger *ledger
 
 	mu     sync.Mutex // one medium at a time
+	held   int64      // bytes of all held items
 	failed error      // after it nothing more is taken
 }
 
@@ -124,8 +124,7 @@ type run struct {
 	layout  *layout
 	done    int64 // bytes stored so far
 	total   int64
-	items   int   // vault items made so far
-	held    int64 // bytes of those that went to quarantine
+	items   int // vault items made so far
 	// lost is set when the reader can give nothing more.
 	lost *verdict.Finding
 }

@@ -42,7 +42,26 @@ func New(ctx context.Context, cfg Config) (*Intake, error) {
 	if err := in.closeIntents(ctx); err != nil {
 		return nil, fmt.Errorf("cannot recover what the last stop left open: %w", err)
 	}
-	return in, nil
+	return in, in.countHeld()
+}
+
+// countHeld adds up what the quarantine has. An item that cannot be read is
+// left to its reviewer and counts nothing.
+func (in *Intake) countHeld() error {
+	ids, err := in.cfg.Vault.List(vault.Held)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		item, err := in.cfg.Vault.Get(id)
+		if err != nil {
+			in.cfg.Log.Error().Err(err).Str("item", id).Msg("held item cannot be read")
+			continue
+		}
+		in.held += item.Bytes()
+		item.Close()
+	}
+	return nil
 }
 
 // loadLedger reads the outcomes of all admitted items.

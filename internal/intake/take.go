@@ -334,7 +334,7 @@ func stageTrouble(p *pack, err error) error {
 	return nil
 }
 
-// dropWhatIsTooMuch bounds what is kept of a medium in quarantine.
+// dropWhatIsTooMuch bounds what is kept in quarantine.
 func (r *run) dropWhatIsTooMuch(p *pack) {
 	if p.verified != nil && p.findings.none() {
 		return
@@ -344,7 +344,7 @@ func (r *run) dropWhatIsTooMuch(p *pack) {
 	for _, id := range p.files {
 		size := r.entry(id).Size
 		if size < 0 || size > room-sum {
-			p.findings.add(*verdict.New(verdict.OverLimit, "", "at most %d bytes are kept of a held medium, and there is room for %d: the files stay on the medium", r.cfg.QuarantineMax, room))
+			p.findings.add(*verdict.New(verdict.OverLimit, "", "the quarantine may have %d bytes and has room for %d: the files stay on the medium", r.cfg.QuarantineMax, room))
 			p.files = nil
 			return
 		}

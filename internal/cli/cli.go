@@ -12,10 +12,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/alecthomas/kong"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/rs/zerolog"
 
 	"sallyport/internal/config"
@@ -36,14 +35,17 @@ const (
 	ExitUnchecked = 5
 )
 
+// defaultConfig is where an installed station has its configuration.
+const defaultConfig = "/etc/sallyport/sallyport.toml"
+
 // commands is the whole grammar; its tags are the help texts.
 type commands struct {
-	Config string `help:"The station's configuration file." default:"/etc/sallyport/sallyport.toml" env:"SALLYPORT_CONFIG" placeholder:"FILE" short:"c"`
+	Config string `help:"The station's configuration file." default:"${config}" env:"SALLYPORT_CONFIG" placeholder:"FILE" short:"c"`
 	JSON   bool   `help:"Print one JSON document instead of text."`
 
 	Init       initCmd       `cmd:"" help:"Make this machine a station: keys in the TPM, state folder, first log entries."`
 	Status     statusCmd     `cmd:"" help:"Say who this station is and whether it can take media now."`
-	Intake     intakeCmd     `cmd:"" help:"Take a medium (image file or block device): read it once, verify it, admit or hold it."`
+	Intake     intakeCmd     `cmd:"" help:"Take a medium: read it once, verify it, admit or hold it."`
 	Inspect    inspectCmd    `cmd:"" help:"List any medium through the confined reader; needs no station, TPM or trust."`
 	Seal       sealCmd       `cmd:"" help:"Seal files into a signed package folder, to be copied to a medium."`
 	Quarantine quarantineCmd `cmd:"" help:"What is held, and why."`
@@ -53,9 +55,16 @@ type commands struct {
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
-const epilogue = `Exit status: 0 accepted or done, 1 failed, 2 usage, 3 held (see 'sallyport quarantine list'), 4 refused without reading, 5 could not be checked.
+// exits is the part of every help that carries the exit statuses.
+const exits = `Exit status: 0 accepted or done, 1 failed, 2 usage (also: no such item), 3 held, 4 refused by device policy, 5 could not be checked (also: the station is not ready).`
 
-A first walk: 'make demo' in the source tree makes three stations, seals packages and takes a dozen media, good and bad. Then look at 'sallyport inspect IMAGE'.`
+const epilogue = exits + `
+
+With --json a command prints exactly one JSON document on its standard output, also when it fails: {"error":{"code":"usage","message":"…"}}. The code is usage, not-found, denied, unavailable, internal, interrupted, failed or a reason of a verdict.
+
+Ctrl-C ends the command and never the daemon: a medium that sallyportd reads gets its verdict all the same. Without a daemon the command opens the station itself, and Ctrl-C ends the reading in order: the medium is held as interrupted.
+
+A first walk: 'make demo' in the source tree makes an office of stations, seals packages and takes a dozen media, good and bad. Then look at 'sallyport inspect IMAGE'.`
 
 // app is what every command works with.
 type app struct {
@@ -64,17 +73,12 @@ type app struct {
 	out, err io.Writer
 }
 
-// exit is an error that carries an exit status and has been shown already.
-type exit struct{ status int }
-
-func (e exit) Error() string { return fmt.Sprintf("exit status %d", e.status) }
-
 // Main runs one command and returns the exit status.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	cmd := &commands{}
 	status := -1
 	parser, err := kong.New(cmd, kong.Name("sallyport"), kong.Description("The controlled door of an election office.\n\n"+epilogue),
-		kong.Vars{"kinds": station.KindNames()}, kong.Writers(out, errOut), kong.Exit(func(s int) {
+		kong.Vars{"kinds": station.KindNames(), "config": defaultConfig}, kong.Writers(out, errOut), kong.Exit(func(s int) {
 			if status < 0 {
 				status = s
 			}
@@ -87,100 +91,33 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if status >= 0 { // --help
 		return status
 	}
-	if err != nil {
-		fmt.Fprintf(errOut, "sallyport: %v; 'sallyport --help' shows the commands\n", err)
-		return ExitUsage
-	}
 	a := &app{ctx: ctx, cmd: cmd, out: out, err: errOut}
+	if err != nil {
+		cmd.JSON = cmd.JSON || slices.Contains(args, "--json") // the flag may stand behind the mistake
+		return a.finish(misused(err))
+	}
 	return a.finish(parsed.Run(a))
 }
 
-// finish shows an error and maps it to an exit status.
-func (a *app) finish(err error) int {
-	var e exit
-	var f *control.Failure
-	switch {
-	case err == nil:
-		return ExitAccepted
-	case errors.As(err, &e):
-		return e.status
-	case errors.As(err, &f):
-		fmt.Fprintln(a.err, "sallyport:", f.Message)
-		switch {
-		case f.Code == control.CodeUsage || f.Code == control.CodeNotFound:
-			return ExitUsage
-		case verdict.Reason(f.Code).Family() == verdict.Unchecked || f.Code == control.CodeUnavailable:
-			return ExitUnchecked
-		}
-		return ExitFailed
+// misused says what is wrong with a command line and which help tells more.
+func misused(err error) error {
+	help := "sallyport"
+	var p *kong.ParseError
+	if errors.As(err, &p) && p.Context.Selected() != nil {
+		help = p.Context.Selected().FullPath()
 	}
-	fmt.Fprintln(a.err, "sallyport:", err)
-	if finding, ok := verdict.Find(err); ok {
-		fmt.Fprintln(a.err, finding.Reason.NextStep())
-		if finding.Reason.Family() == verdict.Unchecked {
-			return ExitUnchecked
-		}
-	}
-	return ExitFailed
-}
-
-// print shows a result: as JSON when asked for, else through text.
-func (a *app) print(v any, text func(w io.Writer)) error {
-	if !a.cmd.JSON {
-		text(a.out)
-		return nil
-	}
-	if err := json.MarshalWrite(a.out, v, json.Deterministic(true), jsontext.WithIndent("  ")); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(a.out)
-	return err
-}
-
-func (a *app) config() (*config.Config, error) { return config.Load(a.cmd.Config) }
-
-// do carries out one operation: through the daemon, or through the station
-// opened here when no daemon runs.
-func (a *app) do(op string, args any, medium *os.File, result any) error {
-	cfg, err := a.config()
-	if err != nil {
-		return err
-	}
-	bar := newBar(a.err)
-	defer bar.end()
-	conn, err := control.Dial(cfg.Control.Socket)
-	if err == nil {
-		return control.Do(conn, op, args, medium, bar.show, result)
-	}
-	if !errors.Is(err, control.ErrNoDaemon) {
-		return err
-	}
-	log := zerolog.New(zerolog.ConsoleWriter{Out: a.err, NoColor: true}).Level(zerolog.WarnLevel).With().Timestamp().Logger()
-	st, err := station.Open(a.ctx, cfg, station.Options{Log: log})
-	if err != nil {
-		return err
-	}
-	server, client, err := control.Pair()
-	if err != nil {
-		return errors.Join(err, st.Close(a.ctx))
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		(&control.Server{Handler: st, Log: log}).ServeConn(a.ctx, server)
-	}()
-	err = control.Do(client, op, args, medium, bar.show, result)
-	<-served
-	return errors.Join(err, st.Close(context.WithoutCancel(a.ctx)))
+	return control.Failf(control.CodeUsage, "%s; see '%s --help'", verdict.Escape(err.Error()), help)
 }
 
 // readerConfig is what 'inspect' needs of a configuration; it works without one.
 func (a *app) readerConfig() (reader.Config, error) {
-	cfg, err := a.config()
+	cfg, err := config.Load(a.cmd.Config)
 	if err == nil {
 		return station.ReaderConfig(cfg, zerolog.Nop()), nil
 	}
-	if !errors.Is(err, os.ErrNotExist) {
+	absent := errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)
+	if a.cmd.Config != defaultConfig || !absent {
+		_, err := a.config()
 		return reader.Config{}, err
 	}
 	exe, err := os.Executable()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -41,18 +40,6 @@ func (c *intakeCmd) Run(a *app) error {
 	return nil
 }
 
-func openMedium(path string) (*os.File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, control.Failf(control.CodeUsage, "cannot open the medium: %v", err)
-	}
-	if st, err := f.Stat(); err != nil || (!st.Mode().IsRegular() && st.Mode().Type() != os.ModeDevice) {
-		f.Close()
-		return nil, control.Failf(control.CodeUsage, "%s is neither an image file nor a block device", path)
-	}
-	return f, nil
-}
-
 // showReport prints a verdict for the person who holds the medium: the verdict,
 // each reason once with its place, and what to do now.
 func showReport(w io.Writer, r *intake.Report) {
@@ -67,11 +54,11 @@ func showReport(w io.Writer, r *intake.Report) {
 		}
 		fmt.Fprintf(w, "  %s: %s", p.Verdict, what)
 		if p.Item != "" {
-			fmt.Fprintf(w, ", %d files, %s, kept as item %s", p.Files, size(p.Bytes), p.Item)
+			fmt.Fprintf(w, ", %s, %s, kept as item %s", count(int(p.Files), "file"), size(p.Bytes), p.Item)
 		}
 		fmt.Fprintln(w)
 		if p.Receipt != nil {
-			fmt.Fprintf(w, "    imported: %d ballots, EMS state %.16s…\n", p.Receipt.Ballots, p.Receipt.StateDigest)
+			fmt.Fprintf(w, "    imported: %s, EMS state %.16s…\n", count(int(p.Receipt.Ballots), "ballot"), p.Receipt.StateDigest)
 		}
 		showFindings(w, "    ", p.Findings)
 	}
@@ -153,6 +140,9 @@ func (c *inspectCmd) Run(a *app) error {
 	}
 	defer session.Close()
 	listing, err := session.List()
+	if a.ctx.Err() != nil {
+		return a.interrupted("the medium was only being listed")
+	}
 	if err != nil {
 		return a.inspectFailed(err)
 	}
@@ -160,7 +150,11 @@ func (c *inspectCmd) Run(a *app) error {
 	proof := session.Proof()
 	in.Sandbox = map[string]string{"landlock_abi": fmt.Sprint(proof.Landlock), "namespaces": strings.Join(proof.Namespaces, ",")}
 	if c.Hash {
-		if err := a.hashAll(session, in); err != nil {
+		err := a.hashAll(session, in)
+		if a.ctx.Err() != nil {
+			return a.interrupted("the files were being read")
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -176,7 +170,10 @@ func (a *app) inspectFailed(err error) error {
 	if !ok {
 		return err
 	}
-	in := &inspection{Volumes: []inspectedVolume{}, Problems: []verdict.Finding{*f}, Files: []inspectedFile{}, findings: []*verdict.Finding{f}}
+	if f.Reason == verdict.SandboxUnavailable { // the trouble is here, not on the medium
+		return err
+	}
+	in := &inspection{Volumes: []inspectedVolume{}, Problems: []verdict.Finding{*f}, Files: []inspectedFile{}, Sandbox: map[string]string{}, findings: []*verdict.Finding{f}}
 	if err := a.print(in, func(w io.Writer) { showFindings(w, "", in.Problems) }); err != nil {
 		return err
 	}
@@ -256,6 +253,9 @@ func (a *app) hashAll(session *reader.Session, in *inspection) error {
 	}
 }
 
+// quoted puts text that was escaped already between quotes.
+func quoted(s string) string { return `"` + s + `"` }
+
 func (in *inspection) show(w io.Writer, hashed bool) {
 	fmt.Fprintf(w, "medium of %s, partition table: %s\n", size(in.Size), in.Table)
 	showFindings(w, "  ", in.Problems)
@@ -264,7 +264,7 @@ func (in *inspection) show(w io.Writer, hashed bool) {
 		if kind == "" {
 			kind = "not readable"
 		}
-		fmt.Fprintf(w, "volume %d: %s, %s at byte %d, label %q, id %s\n", i, kind, size(v.Size), v.Offset, v.Label, v.ID)
+		fmt.Fprintf(w, "volume %d: %s, %s at byte %d, label %s, id %s\n", i, kind, size(v.Size), v.Offset, quoted(v.Label), v.ID)
 		showFindings(w, "  ", v.Problems)
 	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,6 +22,8 @@ import (
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
 	"sallyport/internal/station"
+	"sallyport/internal/trust"
+	"sallyport/internal/verdict"
 )
 
 type sealCmd struct {
@@ -33,11 +36,6 @@ type sealCmd struct {
 	Files      []string `arg:"" help:"Files and folders to seal." placeholder:"FILE"`
 }
 
-func (sealCmd) Help() string {
-	return `The files are read once: what is hashed is what is written to DIR/SALLYPORT/<package id>/data.
-Then the station's TPM signs the list, and only then the manifest is written: a package without one is never accepted.`
-}
-
 // sealedReport is what 'seal' prints.
 type sealedReport struct {
 	PackageID string `json:"package_id"`
@@ -47,99 +45,204 @@ type sealedReport struct {
 	Seq       int64  `json:"seq"`
 	Files     int    `json:"files"`
 	Bytes     int64  `json:"bytes"`
+	// Warnings say what makes it likely that a receiver will not take the package.
+	Warnings []string `json:"warnings"`
 }
 
-func (c *sealCmd) Run(a *app) error {
-	id := make([]byte, 16)
-	rand.Read(id) // never fails (crypto/rand)
-	args := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream}
+func (c *sealCmd) Run(a *app) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
 	inputs, err := gather(c.Files)
 	if err != nil {
 		return err
 	}
-	if c.Definition != "" {
-		if args.ElectionSHA256, err = hashFile(c.Definition); err != nil {
-			return err
-		}
-	}
-	folder := filepath.Join(c.Out, "SALLYPORT", args.PackageID)
-	if err := os.MkdirAll(filepath.Join(folder, "data"), 0o755); err != nil {
+	s, err := a.connect()
+	if err != nil {
 		return err
 	}
-	report := sealedReport{PackageID: args.PackageID, Folder: folder}
-	for _, in := range inputs {
-		f, err := in.copyTo(filepath.Join(folder, "data"))
-		if err != nil {
-			return errors.Join(err, os.RemoveAll(folder))
-		}
-		args.Files = append(args.Files, f)
-		report.Files++
-		report.Bytes += f.Size
-	}
-	if err := syncFolder(folder); err != nil {
-		return errors.Join(err, os.RemoveAll(folder))
-	}
-	if args.Kind == manifest.ElectionDefinition && args.ElectionSHA256 == "" && len(args.Files) == 1 {
-		args.ElectionSHA256 = args.Files[0].SHA256
-	}
-	var sealed station.Sealed
-	if err := a.do(station.OpSeal, args, nil, &sealed); err != nil {
-		return errors.Join(err, os.RemoveAll(folder))
-	}
-	if err := (durable.FS{}).CreateFile("cli.seal", filepath.Join(folder, "manifest.dsse.json"), sealed.Envelope, 0o644); err != nil {
+	report, err := c.seal(a, s, inputs)
+	if err = errors.Join(err, s.close()); err != nil {
 		return err
 	}
-	report.Digest, report.Stream, report.Seq = sealed.Digest, sealed.Stream, sealed.Seq
 	return a.print(report, func(w io.Writer) {
-		fmt.Fprintf(w, "sealed package %s: %d files, %s, stream %s, sequence %d\n  %s\n", report.PackageID, report.Files, size(report.Bytes), report.Stream, report.Seq, report.Folder)
+		fmt.Fprintf(w, "sealed package %s: %s, %s, stream %s, sequence %d\n  %s\n", report.PackageID, count(report.Files, "file"), size(report.Bytes), report.Stream, report.Seq, verdict.Escape(report.Folder))
+		for _, warning := range report.Warnings {
+			fmt.Fprintln(w, "WARNING:", warning)
+		}
 		fmt.Fprintln(w, "Copy the folder SALLYPORT to the root of an empty medium, and nothing else.")
 	})
 }
 
+// check refuses what no manifest may say, before any file is read.
+func (c *sealCmd) check() error {
+	kind := manifest.Kind(c.Kind)
+	needs := []manifest.Kind{manifest.ElectionDefinition, manifest.BallotPackage, manifest.CVRExport, manifest.ResultsReport, manifest.UOCAVAExport}
+	switch {
+	case !slices.Contains(manifest.Kinds(), kind):
+		return control.Failf(control.CodeUsage, "%q is no kind of package; there are %s", verdict.Escape(c.Kind), station.KindNames())
+	case c.Election == "" && slices.Contains(needs, kind):
+		return control.Failf(control.CodeUsage, "a package of the kind %s belongs to an election: name it with --election ID", kind)
+	case c.Election == "" && c.Definition != "":
+		return control.Failf(control.CodeUsage, "--definition says which version of an election's definition the package belongs to; name the election with --election ID")
+	case c.Election != "" && !manifest.IsScope(c.Election):
+		return control.Failf(control.CodeUsage, "%q cannot be an election's id: it has 1 to 128 letters, digits and . _ ~ : / -", verdict.Escape(c.Election))
+	case c.Election != "" && c.Definition == "" && kind != manifest.ElectionDefinition:
+		return control.Failf(control.CodeUsage, "a package of the election %s must say which definition it belongs to: --definition FILE", c.Election)
+	case c.Audience != manifest.AudienceAll && !manifest.IsName(c.Audience):
+		return control.Failf(control.CodeUsage, "%q cannot be a station's id: give the receiving station's id, or '*' for all", verdict.Escape(c.Audience))
+	case c.Stream != "" && !manifest.IsName(c.Stream):
+		return control.Failf(control.CodeUsage, "%q cannot name a stream: it has 1 to 64 letters, digits and . _ -", verdict.Escape(c.Stream))
+	}
+	return nil
+}
+
+// permitted asks this station's own trust bundle whether receivers will take
+// the package: the polling place must hear of a mistake at the polling place.
+// What every receiver with this bundle refuses is refused here; what only makes
+// refusal likely is a warning.
+func (c *sealCmd) permitted(s *session) (warnings []string, err error) {
+	var t station.Trust
+	if err := s.do(station.OpTrustShow, station.NoArgs{}, nil, &t); err != nil {
+		return nil, err
+	}
+	kind, own := manifest.Kind(c.Kind), s.cfg.Station
+	at := slices.IndexFunc(t.Stations, func(st trust.Station) bool { return st.ID == own.ID })
+	deny := func(format string, args ...any) error {
+		return control.Failf(string(verdict.SignerNotPermitted), "cannot seal the package: "+format+", so every receiver would hold it; ask the election authority, then run 'sallyport trust install' with its new bundle", args...)
+	}
+	switch {
+	case at < 0:
+		return nil, deny("this station (%s) is not enrolled in trust bundle %d", own.ID, t.Version)
+	case !trust.Allowed(t.Stations[at].Role, kind):
+		return nil, control.Failf(string(verdict.SignerNotPermitted), "cannot seal the package: a station of the role %s never seals the kind %s", t.Stations[at].Role, kind)
+	case !slices.Contains(t.Stations[at].Kinds, kind):
+		return nil, deny("trust bundle %d does not allow this station (%s) to seal the kind %s", t.Version, own.ID, kind)
+	case c.Election != "" && !slices.Contains(t.Stations[at].Elections, c.Election):
+		return nil, deny("trust bundle %d does not allow this station (%s) to seal for the election %s", t.Version, own.ID, c.Election)
+	}
+	warnings = []string{}
+	if c.Audience != manifest.AudienceAll && !slices.ContainsFunc(t.Stations, func(st trust.Station) bool { return st.ID == c.Audience }) {
+		warnings = append(warnings, fmt.Sprintf("trust bundle %d knows no station %s: only a station of that very id will take this package", t.Version, c.Audience))
+	}
+	return warnings, nil
+}
+
+// seal copies, has the station sign and writes the manifest last. On any error
+// nothing of the package stays behind.
+func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err error) {
+	id := make([]byte, 16)
+	rand.Read(id) // never fails (crypto/rand)
+	args := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream}
+	root := filepath.Join(c.Out, "SALLYPORT")
+	r = &sealedReport{PackageID: args.PackageID, Folder: filepath.Join(root, args.PackageID)}
+	if r.Warnings, err = c.permitted(s); err != nil {
+		return nil, err
+	}
+	if c.Definition != "" {
+		if args.ElectionSHA256, err = hashFile(c.Definition); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(r.Folder, "data"), 0o755); err != nil {
+		return nil, control.Failf(control.CodeUsage, "cannot write the package: %v", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(r.Folder))
+			_ = os.Remove(root) // only when it is empty: others may have put packages there
+		}
+	}()
+	if args.Files, r.Bytes, err = copyAll(a, inputs, filepath.Join(r.Folder, "data")); err != nil {
+		return nil, err
+	}
+	if err := syncFolder(r.Folder); err != nil {
+		return nil, err
+	}
+	if args.Kind == manifest.ElectionDefinition && args.ElectionSHA256 == "" {
+		if len(args.Files) != 1 {
+			return nil, control.Failf(control.CodeUsage, "name the file that is the election definition with --definition FILE: there are %d files", len(args.Files))
+		}
+		args.ElectionSHA256 = args.Files[0].SHA256
+	}
+	var sealed station.Sealed
+	if err := s.do(station.OpSeal, args, nil, &sealed); err != nil {
+		return nil, err
+	}
+	r.Digest, r.Stream, r.Seq, r.Files = sealed.Digest, sealed.Stream, sealed.Seq, len(args.Files)
+	// Not CreateFile: the folder is new and ours alone, and file systems of media
+	// mounted through FUSE do not know how to rename without replacing.
+	return r, (durable.FS{}).WriteFile("cli.seal", filepath.Join(r.Folder, "manifest.dsse.json"), sealed.Envelope, 0o644)
+}
+
 // input is one file to be sealed under a path.
-type input struct{ source, path string }
+type input struct {
+	source, path string
+	size         int64
+}
 
 // gather lists the files, sorted by their path in the package. A folder's files
-// keep their paths below it.
+// keep their paths below it. Links are not followed: what they point at is not
+// what the user sees in the folder.
 func gather(names []string) ([]input, error) {
 	var out []input
 	for _, name := range names {
-		st, err := os.Stat(name)
+		st, err := os.Lstat(name)
 		if err != nil {
 			return nil, control.Failf(control.CodeUsage, "cannot seal: %v", err)
 		}
-		if st.Mode().IsRegular() {
-			out = append(out, input{name, filepath.Base(name)})
-			continue
-		}
 		err = filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
+			if err != nil {
+				return control.Failf(control.CodeUsage, "cannot seal: %v", err)
 			}
-			if !d.Type().IsRegular() {
-				return control.Failf(control.CodeUsage, "cannot seal %s: it is neither a file nor a folder", p)
+			if d.IsDir() {
+				return nil
 			}
-			rel, err := filepath.Rel(name, p)
-			out = append(out, input{p, filepath.ToSlash(rel)})
-			return err
+			return add(&out, name, p, d, st.IsDir())
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	slices.SortFunc(out, func(a, b input) int { return strings.Compare(a.path, b.path) })
-	for i, in := range out {
+	folded := map[string]string{}
+	for _, in := range out {
 		if err := manifest.CheckPath(in.path); err != nil {
-			return nil, control.Failf(control.CodeUsage, "cannot seal %s: %v; rename the file", in.source, err)
+			f, _ := verdict.Find(err)
+			return nil, control.Failf(control.CodeUsage, "cannot seal %s: %s; rename it", verdict.Escape(in.source), verdict.Escape(f.Detail))
 		}
-		if i > 0 && out[i-1].path == in.path {
-			return nil, control.Failf(control.CodeUsage, "cannot seal %s and %s: both would be %s", out[i-1].source, in.source, in.path)
+		key := strings.ToLower(in.path) // many file systems of media do not tell the cases apart
+		if first, twice := folded[key]; twice {
+			return nil, control.Failf(control.CodeUsage, "cannot seal %s and %s: both would be %s; rename one", verdict.Escape(first), verdict.Escape(in.source), in.path)
 		}
+		folded[key] = in.source
 	}
 	if len(out) == 0 {
 		return nil, control.Failf(control.CodeUsage, "cannot seal: there is no file")
 	}
 	return out, nil
+}
+
+// add takes one directory entry at p, found below the argument name.
+func add(out *[]input, name, p string, d fs.DirEntry, below bool) error {
+	info, err := d.Info()
+	if err != nil {
+		return control.Failf(control.CodeUsage, "cannot seal: %v", err)
+	}
+	switch {
+	case info.Mode().Type() == fs.ModeSymlink:
+		return control.Failf(control.CodeUsage, "cannot seal %s: it is a link; name the file itself", verdict.Escape(p))
+	case !info.Mode().IsRegular():
+		return control.Failf(control.CodeUsage, "cannot seal %s: it is neither a file nor a folder", verdict.Escape(p))
+	}
+	rel := filepath.Base(p)
+	if below {
+		if rel, err = filepath.Rel(name, p); err != nil {
+			return err
+		}
+	}
+	*out = append(*out, input{p, filepath.ToSlash(rel), info.Size()})
+	return nil
 }
 
 // syncFolder makes everything on the folder's file system durable: one call,
@@ -156,9 +259,37 @@ func syncFolder(dir string) error {
 	return f.Close()
 }
 
-// copyTo copies the file and hashes what it writes.
-func (in input) copyTo(dir string) (f manifest.File, err error) {
-	src, err := os.Open(in.source)
+// copyAll copies every input into dir and returns what was written.
+func copyAll(a *app, inputs []input, dir string) (files []manifest.File, total int64, err error) {
+	bar := newBar(a.err)
+	defer bar.end()
+	progress := control.Progress{Phase: "copying"}
+	for _, in := range inputs {
+		progress.Total += in.size
+	}
+	buf := make([]byte, 1<<20)
+	for _, in := range inputs {
+		f, err := in.copyTo(dir, buf, func(n int) error {
+			progress.Done += int64(n)
+			bar.show(progress)
+			return a.ctx.Err()
+		})
+		if errors.Is(err, context.Canceled) {
+			return nil, 0, a.interrupted("nothing was sealed and nothing of the package was left behind")
+		}
+		if err != nil {
+			return nil, 0, control.Failf(codeFailed, "cannot seal %s: %v", verdict.Escape(in.source), err)
+		}
+		files = append(files, f)
+		total += f.Size
+	}
+	return files, total, nil
+}
+
+// copyTo copies the file through buf and hashes what it writes; step is told
+// of every piece and may end the copying.
+func (in input) copyTo(dir string, buf []byte, step func(int) error) (f manifest.File, err error) {
+	src, _, err := openPlain(in.source, unix.O_NOFOLLOW)
 	if err != nil {
 		return f, err
 	}
@@ -171,12 +302,27 @@ func (in input) copyTo(dir string) (f manifest.File, err error) {
 	if err != nil {
 		return f, err
 	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	f = manifest.File{Path: in.path, MediaType: mediaType(in.path)}
 	sum := sha256.New()
-	n, err := io.CopyBuffer(io.MultiWriter(dst, sum), struct{ io.Reader }{src}, make([]byte, 1<<20))
-	if err = errors.Join(err, dst.Close()); err != nil {
-		return f, fmt.Errorf("cannot copy %s: %w", in.source, err)
+	for {
+		n, err := src.Read(buf)
+		sum.Write(buf[:n])
+		if _, werr := dst.Write(buf[:n]); werr != nil {
+			return f, werr
+		}
+		f.Size += int64(n)
+		if stop := step(n); stop != nil {
+			return f, stop
+		}
+		if errors.Is(err, io.EOF) {
+			f.SHA256 = hex.EncodeToString(sum.Sum(nil))
+			return f, nil
+		}
+		if err != nil {
+			return f, err
+		}
 	}
-	return manifest.File{Path: in.path, Size: n, SHA256: hex.EncodeToString(sum.Sum(nil)), MediaType: mediaType(in.path)}, nil
 }
 
 // mediaType goes by the name alone: it is a hint for people, checked by nobody.
@@ -189,14 +335,14 @@ func mediaType(name string) string {
 }
 
 func hashFile(name string) (string, error) {
-	f, err := os.Open(name)
+	f, _, err := openPlain(name, 0)
 	if err != nil {
-		return "", err
+		return "", control.Failf(control.CodeUsage, "cannot read the election definition: %v", err)
 	}
 	defer f.Close()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
+		return "", fmt.Errorf("cannot read the election definition: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,14 +13,13 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
-	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/station"
 	"sallyport/internal/verdict"
 )
 
 type initCmd struct {
-	Root string `help:"Root document of the election authority; every station but the authority itself needs it." placeholder:"FILE" type:"existingfile"`
+	Root string `help:"Root document of the election authority; every station but the authority itself needs it." placeholder:"FILE"`
 }
 
 func (c *initCmd) Run(a *app) error {
@@ -27,9 +27,16 @@ func (c *initCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	authority := cfg.Station.Role == "authority"
+	switch {
+	case authority && c.Root != "":
+		return control.Failf(control.CodeUsage, "an authority makes its own root: leave --root out")
+	case !authority && c.Root == "":
+		return control.Failf(control.CodeUsage, "a station of the role %s needs the root document of its authority: --root FILE ('sallyport trust root' writes it there)", cfg.Station.Role)
+	}
 	var root []byte
 	if c.Root != "" {
-		if root, err = os.ReadFile(c.Root); err != nil {
+		if root, err = readDocument("root document", c.Root); err != nil {
 			return err
 		}
 	}
@@ -39,7 +46,7 @@ func (c *initCmd) Run(a *app) error {
 	}
 	return a.print(id, func(w io.Writer) {
 		fmt.Fprintf(w, "station %s is initialised; its signing key is\n  %s\n", cfg.Station.ID, id.KeyID)
-		if cfg.Station.Role == "authority" {
+		if authority {
 			fmt.Fprintln(w, "Next: 'sallyport trust issue' when the other stations have exported their records.")
 		} else {
 			fmt.Fprintln(w, "Next: 'sallyport trust export' writes the record that the authority needs; then 'sallyport trust install BUNDLE'.")
@@ -114,7 +121,7 @@ func (quarantineListCmd) Run(a *app) error {
 			if h.Problem != "" {
 				reasons += " [this item is damaged: " + verdict.Escape(h.Problem) + "]"
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", h.Item, h.Inserted, h.Medium, h.Files, size(h.Bytes), reasons)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", h.Item, h.Inserted, clip(h.Medium), h.Files, size(h.Bytes), reasons)
 		}
 		tw.Flush()
 		if len(q.Items) == 0 {
@@ -133,33 +140,41 @@ func (c *quarantineShowCmd) Run(a *app) error {
 	if err := a.do(station.OpQuarantineShow, station.ItemArgs{Item: c.Item, Verify: c.Verify}, nil, &h); err != nil {
 		return err
 	}
-	return a.print(h, func(w io.Writer) {
-		m := h.Facts.Medium
-		fmt.Fprintf(w, "item %s\n  medium %s: %s %s, %s, inserted %s by uid %d\n", h.Item, m.ID, m.Source, verdict.Escape(m.Name), size(m.Size), m.Inserted, m.Caller)
-		for _, v := range m.Volumes {
-			fmt.Fprintf(w, "  volume: %s, %s, label %q, id %s\n", v.FS, size(v.Size), v.Label, v.ID)
+	if err := a.print(h, func(w io.Writer) { showHeld(w, &h) }); err != nil {
+		return err
+	}
+	if h.Intact != "" && h.Intact != "yes" {
+		return exit{ExitFailed}
+	}
+	return nil
+}
+
+func showHeld(w io.Writer, h *station.Held) {
+	m := h.Facts.Medium
+	fmt.Fprintf(w, "item %s\n  medium %s: %s %s, %s, inserted %s by uid %d\n", h.Item, m.ID, m.Source, verdict.Escape(m.Name), size(m.Size), m.Inserted, m.Caller)
+	for _, v := range m.Volumes {
+		fmt.Fprintf(w, "  volume: %s, %s, label %s, id %s\n", v.FS, size(v.Size), quoted(v.Label), v.ID)
+	}
+	if h.Facts.Package != "" {
+		fmt.Fprintf(w, "  package %s", h.Facts.Package)
+		if h.Facts.Station != "" {
+			fmt.Fprintf(w, ": %s from station %s, stream %s, sequence %d", h.Facts.Kind, h.Facts.Station, h.Facts.Stream, h.Facts.Seq)
 		}
-		if h.Facts.Package != "" {
-			fmt.Fprintf(w, "  package %s", h.Facts.Package)
-			if h.Facts.Station != "" {
-				fmt.Fprintf(w, ": %s from station %s, stream %s, sequence %d", h.Facts.Kind, h.Facts.Station, h.Facts.Stream, h.Facts.Seq)
-			}
-			fmt.Fprintln(w)
+		fmt.Fprintln(w)
+	}
+	showFindings(w, "  ", h.Findings)
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, f := range h.Files {
+		note := ""
+		if f.Partial {
+			note = "not whole"
 		}
-		showFindings(w, "  ", h.Findings)
-		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-		for _, f := range h.Files {
-			note := ""
-			if f.Partial {
-				note = "not whole"
-			}
-			fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\n", f.Size, f.SHA256, f.Name, note)
-		}
-		tw.Flush()
-		if h.Intact != "" {
-			fmt.Fprintf(w, "  stored bytes intact: %s\n", verdict.Escape(h.Intact))
-		}
-	})
+		fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\n", f.Size, f.SHA256, f.Name, note)
+	}
+	tw.Flush()
+	if h.Intact != "" {
+		fmt.Fprintf(w, "  stored bytes intact: %s\n", verdict.Escape(h.Intact))
+	}
 }
 
 type logCmd struct {
@@ -175,25 +190,59 @@ type logShowCmd struct {
 }
 
 func (c *logShowCmd) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	filter := audit.Filter{From: c.From, Event: c.Event, About: c.About, Outcome: audit.Outcome(c.Outcome), Since: c.Since}
+	s, err := a.connect()
+	if err != nil {
+		return err
+	}
+	all, err := s.logEntries(filter)
+	if err = errors.Join(err, s.close()); err != nil {
+		return err
+	}
+	return a.print(all, func(w io.Writer) {
+		for i := range all.Entries {
+			fmt.Fprintln(w, logLine(&all.Entries[i]))
+		}
+		if len(all.Entries) == 0 {
+			fmt.Fprintf(w, "none of the %d entries matches\n", all.Size)
+		}
+	})
+}
+
+// check refuses a filter that can match nothing.
+func (c *logShowCmd) check() error {
+	if c.Outcome != "" && !audit.Outcome(c.Outcome).Valid() {
+		return control.Failf(control.CodeUsage, "there is no outcome %q; there are %v", verdict.Escape(c.Outcome), audit.Outcomes())
+	}
+	var ids []string
+	for _, d := range audit.Catalogue() {
+		id := string(d.ID)
+		if c.Event == "" || id == c.Event || strings.HasPrefix(id, c.Event+".") {
+			return nil
+		}
+		ids = append(ids, id)
+	}
+	return control.Failf(control.CodeUsage, "there is no event %q; there are %s", verdict.Escape(c.Event), strings.Join(ids, ", "))
+}
+
+// logEntries asks until the station has no more.
+func (s *session) logEntries(filter audit.Filter) (station.Log, error) {
 	all := station.Log{Entries: []audit.Entry{}}
 	for {
 		var part station.Log
-		if err := a.do(station.OpLogShow, filter, nil, &part); err != nil {
-			return err
+		if err := s.do(station.OpLogShow, filter, nil, &part); err != nil {
+			return all, err
 		}
 		all.Size = part.Size
 		all.Entries = append(all.Entries, part.Entries...)
 		if len(part.Entries) < station.MaxLogAnswer {
-			break
+			return all, nil
 		}
 		filter.From = part.Entries[len(part.Entries)-1].Seq + 1
 	}
-	return a.print(all, func(w io.Writer) {
-		for _, e := range all.Entries {
-			fmt.Fprintln(w, logLine(&e))
-		}
-	})
 }
 
 // logLine is one entry on one line.
@@ -215,7 +264,7 @@ func logLine(e *audit.Entry) string {
 		line += " package=" + e.Subject.Package
 	}
 	definition, _ := audit.Define(e.Event)
-	for _, name := range definition.Fields {
+	for _, name := range slices.Concat(definition.Fields, audit.CommonFields()) {
 		if v := e.Fields[name]; v != "" {
 			line += fmt.Sprintf(" %s=%q", name, v)
 		}
@@ -281,19 +330,30 @@ func (trustShowCmd) Run(a *app) error {
 }
 
 func showTrust(w io.Writer, t *station.Trust) {
-	fmt.Fprintf(w, "trust bundle version %d\n", t.Version)
+	fmt.Fprintf(w, "trust bundle version %d, %s\n", t.Version, count(len(t.Stations), "station"))
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "STATION\tROLE\tJURISDICTION\tMAY SIGN\tELECTIONS\tKEY")
 	for _, s := range t.Stations {
 		var kinds []string
 		for _, k := range s.Kinds {
 			kinds = append(kinds, string(k))
 		}
+		fmt.Fprintf(tw, "%s\t%s of %s\n", s.ID, s.Role, s.Jurisdiction)
+		fmt.Fprintf(tw, "\tmay seal %s\n", orNone(strings.Join(kinds, ", ")))
+		for _, e := range s.Elections {
+			fmt.Fprintf(tw, "\tfor %s\n", e)
+		}
 		for _, k := range s.Keys {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%.16s…\n", s.ID, s.Role, s.Jurisdiction, strings.Join(kinds, ","), strings.Join(s.Elections, ","), k.ID)
+			fmt.Fprintf(tw, "\twith key %s\n", k.ID)
 		}
 	}
 	tw.Flush()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
 }
 
 type trustExportCmd struct{ documentCmd }
@@ -314,29 +374,14 @@ type documentCmd struct {
 }
 
 func (c *documentCmd) write(a *app, op string) error {
+	if err := checkNew(c.Out); err != nil {
+		return err
+	}
 	var d station.Document
 	if err := a.do(op, station.NoArgs{}, nil, &d); err != nil {
 		return err
 	}
 	return a.writeNew(c.Out, d)
-}
-
-// written is what commands print that write a file.
-type written struct {
-	File        string `json:"file"`
-	Fingerprint string `json:"fingerprint,omitzero"`
-}
-
-func (a *app) writeNew(path string, d station.Document) error {
-	if err := (durable.FS{}).CreateFile("cli.write", path, d.Body, 0o644); err != nil {
-		return err
-	}
-	return a.print(written{path, d.Fingerprint}, func(w io.Writer) {
-		fmt.Fprintln(w, "wrote", path)
-		if d.Fingerprint != "" {
-			fmt.Fprintln(w, "fingerprint, to be compared by people:", d.Fingerprint)
-		}
-	})
 }
 
 type trustIssueCmd struct {
@@ -346,15 +391,18 @@ type trustIssueCmd struct {
 }
 
 func (c *trustIssueCmd) Run(a *app) error {
+	if err := checkNew(c.Out); err != nil { // an issued bundle that is lost costs a version
+		return err
+	}
 	var args station.IssueArgs
 	for _, s := range c.Stations {
 		file, kinds, ok := strings.Cut(s, "=")
 		if !ok {
 			return control.Failf(control.CodeUsage, "%q does not say what the station may sign: write RECORD=KIND,KIND (or RECORD=none)", s)
 		}
-		record, err := os.ReadFile(file)
+		record, err := readDocument("station record", file)
 		if err != nil {
-			return control.Failf(control.CodeUsage, "cannot read the station record: %v", err)
+			return err
 		}
 		in := station.IssueStation{Record: record, Kinds: []string{}, Elections: []string{}}
 		if kinds != "none" {
@@ -370,11 +418,11 @@ func (c *trustIssueCmd) Run(a *app) error {
 }
 
 type trustInstallCmd struct {
-	Bundle string `arg:"" help:"The signed trust bundle." type:"existingfile"`
+	Bundle string `arg:"" help:"The signed trust bundle."`
 }
 
 func (c *trustInstallCmd) Run(a *app) error {
-	bundle, err := os.ReadFile(c.Bundle)
+	bundle, err := readDocument("trust bundle", c.Bundle)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,69 +25,107 @@ func main() {
 	bin := flag.String("bin", "bin", "folder of the built programs")
 	keep := flag.String("keep", "", "leave everything in this new folder instead of removing it")
 	flag.Parse()
-	if err := run(*bin, *keep); err != nil {
+	if err := run(os.Stdout, *bin, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, keep string) (err error) {
+// demo is one run.
+type demo struct {
+	out    io.Writer
+	office *testoffice.Office
+}
+
+func run(out io.Writer, bin, keep string) (err error) {
 	started := time.Now()
 	office, err := testoffice.Open(bin, keep)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, office.Close()) }()
-	step("Three stations and a stranger, each with its own TPM (swtpm)")
+	d := &demo{out, office}
+	d.step("An office: authority, source, EMS station and a stranger, each with its own TPM (swtpm)")
 	trust, err := office.Found()
 	if err != nil {
 		return err
 	}
-	fmt.Print(trust)
-	step("The source seals an election definition and cast vote records")
-	media, err := makeMedia(office)
+	fmt.Fprint(out, trust)
+	d.step("The source seals an election definition and cast vote records")
+	media, err := d.makeMedia()
 	if err != nil {
 		return err
 	}
-	step("sallyportd runs on the EMS station; %d media are inserted", len(media))
+	d.step("sallyportd runs on the EMS station; %d media are inserted", len(media))
 	if err := office.EMS.StartDaemon(); err != nil {
 		return err
 	}
-	wrong, err := insertAll(office, media)
+	wrong, err := d.insertAll(media)
 	if err != nil {
 		return err
 	}
-	for _, show := range [][]string{{"ems", "tally"}, {"quarantine", "list"}, {"status"}} {
-		step("sallyport %s", strings.Join(show, " "))
-		out, err := office.EMS.Sallyport(show...)
-		if err != nil {
-			return err
-		}
-		fmt.Print(out)
-	}
-	step("sallyport-verify log: the log, checked by a program that has only the public key")
-	checked, err := office.EMS.CheckLog()
-	fmt.Print(checked)
-	if err != nil {
-		return err
-	}
-	if err := checkTally(office); err != nil {
+	if err := d.showStation(); err != nil {
 		return err
 	}
 	if wrong > 0 {
 		return fmt.Errorf("%d of %d verdicts are not what was expected", wrong, len(media))
 	}
-	fmt.Printf("\nAll %d verdicts are as expected, the tally equals the generator's own count, and the log is intact (%.0f s).\n", len(media), time.Since(started).Seconds())
+	fmt.Fprintf(out, "\nAll %d verdicts are as expected, the tally equals the generator's own count,\nand the log is intact (%.0f s).\n", len(media), time.Since(started).Seconds())
+	if keep != "" {
+		return d.sayNext()
+	}
 	return nil
 }
 
-func step(format string, args ...any) {
-	fmt.Printf("\n== %s\n", fmt.Sprintf(format, args...))
+// showStation prints what the EMS station has to show, and checks its tally
+// and its log.
+func (d *demo) showStation() error {
+	for _, show := range [][]string{{"ems", "tally"}, {"quarantine", "list"}, {"status"}} {
+		d.step("sallyport %s", strings.Join(show, " "))
+		out, err := d.office.EMS.Sallyport(show...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(d.out, out)
+	}
+	d.step("sallyport-verify log: the log, checked by a program that has only the public key")
+	checked, err := d.office.EMS.CheckLog()
+	fmt.Fprint(d.out, checked)
+	if err != nil {
+		return err
+	}
+	return checkTally(d.office)
+}
+
+// sayNext prints what to try in the office that stays.
+func (d *demo) sayNext() error {
+	if err := d.office.Keep(); err != nil {
+		return err
+	}
+	d.step("The office stays in %s. To go on in it:", d.office.Dir)
+	fmt.Fprintf(d.out, `cd %s
+./start                                   # its TPMs, and sallyportd at the EMS station
+export PATH=%s:$PATH SALLYPORT_CONFIG=$PWD/ems-1/sallyport.toml
+sallyport quarantine list
+sallyport quarantine show --verify ITEM   # any id of the list
+sallyport inspect --hash images/altered.img
+sallyport intake images/altered.img; echo $?
+sallyport log show --event medium.verdict
+sallyport -c polling-place-7/sallyport.toml seal --kind media-set --audience ems-1 \
+    --out new root.json
+./stop
+`, d.office.Dir, d.office.Bin)
+	return nil
+}
+
+func (d *demo) step(format string, args ...any) {
+	fmt.Fprintf(d.out, "\n== %s\n", fmt.Sprintf(format, args...))
 }
 
 // medium is one row of the table.
 type medium struct {
 	name  string
+	file  string // name of its image file, without .img
 	image string
 	want  verdict.Verdict
 	// reason must be among the reasons; empty for accepted media.
@@ -96,15 +135,19 @@ type medium struct {
 
 // insertAll inserts the media one by one and prints the table; it returns how
 // many verdicts differ from what is expected.
-func insertAll(o *testoffice.Office, media []medium) (wrong int, err error) {
-	tw := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "MEDIUM\tVERDICT\tREASONS\tEXIT\tAS EXPECTED")
+func (d *demo) insertAll(media []medium) (wrong int, err error) {
+	images := filepath.Join(d.office.Dir, "images")
+	if err := os.Mkdir(images, 0o755); err != nil {
+		return 0, err
+	}
+	tw := tabwriter.NewWriter(d.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "MEDIUM\tVERDICT\tREASON\tEXIT\tEXPECTED")
 	for _, m := range media {
-		image, err := label(o, m)
-		if err != nil {
+		image := filepath.Join(images, m.file+".img")
+		if err := os.Rename(m.image, image); err != nil {
 			return wrong, err
 		}
-		report, exit, err := o.EMS.Intake(image)
+		report, exit, err := d.office.EMS.Intake(image)
 		if err != nil {
 			return wrong, fmt.Errorf("%s: %w", m.name, err)
 		}
@@ -116,18 +159,6 @@ func insertAll(o *testoffice.Office, media []medium) (wrong int, err error) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", m.name, report.Verdict, strings.Join(reasons(report), ", "), exit, ok)
 	}
 	return wrong, tw.Flush()
-}
-
-// label gives the image a name by which the quarantine list shows it.
-func label(o *testoffice.Office, m medium) (string, error) {
-	name := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '-' || (r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || (r >= 'a' && r <= 'z') {
-			return r
-		}
-		return -1
-	}, m.name)
-	path := filepath.Join(o.TB.TempDir(), strings.ReplaceAll(name, " ", "-")+".img")
-	return path, os.Rename(m.image, path)
 }
 
 func (m *medium) matches(r *intake.Report, exit int) bool {

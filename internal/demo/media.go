@@ -13,7 +13,8 @@ import (
 
 // makeMedia seals what is needed, writes it to real file systems and damages
 // copies, each in one way.
-func makeMedia(o *testoffice.Office) (media []medium, err error) {
+func (d *demo) makeMedia() (media []medium, err error) {
+	o := d.office
 	defer o.TB.Catch(&err)
 	files := func(names ...string) (out []string) {
 		for _, n := range names {
@@ -23,23 +24,23 @@ func makeMedia(o *testoffice.Office) (media []medium, err error) {
 	}
 	definition := files("definition.json")[0]
 	cvrs := []string{"--kind", "cvr-export", "--election", testoffice.ElectionID, "--definition", definition}
-	def, err := seal(o.Source, append([]string{"--kind", "election-definition", "--election", testoffice.ElectionID}, definition)...)
+	def, err := d.seal(o.Source, append([]string{"--kind", "election-definition", "--election", testoffice.ElectionID}, definition)...)
 	if err != nil {
 		return nil, err
 	}
-	first, err := seal(o.Source, append(cvrs, files("cvr-precinct-1.json", "cvr-precinct-2.json")...)...)
+	first, err := d.seal(o.Source, append(cvrs, files("cvr-precinct-1.json", "cvr-precinct-2.json")...)...)
 	if err != nil {
 		return nil, err
 	}
-	second, err := seal(o.Source, append(cvrs, files("cvr-precinct-3.json")...)...)
+	second, err := d.seal(o.Source, append(cvrs, files("cvr-precinct-3.json")...)...)
 	if err != nil {
 		return nil, err
 	}
-	foreign, err := seal(o.Stranger, append(cvrs, files("cvr-precinct-3.json")...)...)
+	foreign, err := d.seal(o.Stranger, append(cvrs, files("cvr-precinct-3.json")...)...)
 	if err != nil {
 		return nil, err
 	}
-	other, err := seal(o.Source, append([]string{"--kind", "cvr-export", "--election", testoffice.OtherElection, "--definition", definition, "--stream", "other"}, files("cvr-precinct-3.json")...)...)
+	other, err := d.seal(o.Source, append([]string{"--kind", "cvr-export", "--election", testoffice.OtherElection, "--definition", definition, "--stream", "other"}, files("cvr-precinct-3.json")...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -55,24 +56,24 @@ func makeMedia(o *testoffice.Office) (media []medium, err error) {
 	}
 	data := func(p testoffice.Sealed, name string) string { return "SALLYPORT/" + p.PackageID + "/" + name }
 	cvr := data(second, "data/cvr-precinct-3.json")
-	held := func(name, img string, r verdict.Reason) medium {
-		return medium{name, img, verdict.Held, r, 3}
+	held := func(name, file, img string, r verdict.Reason) medium {
+		return medium{name, file, img, verdict.Held, r, 3}
 	}
 	noManifest := testmedia.FAT(t, fat, testmedia.Files{"RESULTS/cvr-precinct-3.json": []byte(`{"CVR":[]}`)})
 	good3 := stick(second, nil)
 	return []medium{
-		{"good: election definition, FAT32", stick(def, nil), verdict.Accepted, "", 0},
-		{"good: CVRs of precincts 1 and 2, exFAT", testmedia.ExFATFrom(t, testmedia.Options{SizeMiB: 64, Label: "BALLOTS"}, first.Dir), verdict.Accepted, "", 0},
-		held("one byte of a file altered", stick(second, func(img string) { testmedia.Alter(t, img, cvr, 1000) }), verdict.FileAltered),
-		held("a listed file is missing", edited(o, second, func(dir string) error { return os.Remove(filepath.Join(dir, cvr)) }, fat), verdict.FileMissing),
-		held("an extra file in the package", edited(o, second, func(dir string) error {
+		{"good: election definition, FAT32", "definition", stick(def, nil), verdict.Accepted, "", 0},
+		{"good: CVRs of precincts 1 and 2, exFAT", "cvr-1-2", testmedia.ExFATFrom(t, testmedia.Options{SizeMiB: 64, Label: "BALLOTS"}, first.Dir), verdict.Accepted, "", 0},
+		held("one byte of a file altered", "altered", stick(second, func(img string) { testmedia.Alter(t, img, cvr, 1000) }), verdict.FileAltered),
+		held("a listed file is missing", "missing", edited(o, second, func(dir string) error { return os.Remove(filepath.Join(dir, cvr)) }, fat), verdict.FileMissing),
+		held("an extra file in the package", "extra", edited(o, second, func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, data(second, "data/notes.txt")), []byte("hello\n"), 0o644)
 		}, fat), verdict.FileExtra),
-		{"no manifest at all", noManifest, verdict.Held, verdict.NoManifest, 3},
-		held("signed by a TPM that is not enrolled", stick(foreign, nil), verdict.SignerUnknown),
-		held("belongs to another election", stick(other, nil), verdict.WrongElection),
-		held("replay of the first medium", stick(def, nil), verdict.Replayed),
-		held("envelope cut short", edited(o, second, func(dir string) error {
+		{"no manifest at all", "no-manifest", noManifest, verdict.Held, verdict.NoManifest, 3},
+		held("signed by a TPM that is not enrolled", "stranger", stick(foreign, nil), verdict.SignerUnknown),
+		held("belongs to another election", "other-election", stick(other, nil), verdict.WrongElection),
+		held("replay of the first medium", "replay", stick(def, nil), verdict.Replayed),
+		held("envelope cut short", "envelope-cut", edited(o, second, func(dir string) error {
 			env := filepath.Join(dir, data(second, "manifest.dsse.json"))
 			st, err := os.Stat(env)
 			if err != nil {
@@ -80,9 +81,9 @@ func makeMedia(o *testoffice.Office) (media []medium, err error) {
 			}
 			return os.Truncate(env, st.Size()/2)
 		}, fat), verdict.ManifestMalformed),
-		held("image cut short in the middle of a file", stick(second, func(img string) { testmedia.CutInside(t, img, cvr) }), verdict.Truncated),
-		held("file system contradicts itself (FAT copies differ)", stick(second, func(img string) { testmedia.DifferFATs(t, img, cvr) }), verdict.FilesystemInconsistent),
-		{"good: CVRs of precinct 3, in a GPT partition", testmedia.Partitioned(t, "gpt", good3), verdict.Accepted, "", 0},
+		held("image cut short in the middle of a file", "image-cut", stick(second, func(img string) { testmedia.CutInside(t, img, cvr) }), verdict.Truncated),
+		held("the two FATs of the file system differ", "fats-differ", stick(second, func(img string) { testmedia.DifferFATs(t, img, cvr) }), verdict.FilesystemInconsistent),
+		{"good: CVRs of precinct 3, in a GPT partition", "cvr-3-gpt", testmedia.Partitioned(t, "gpt", good3), verdict.Accepted, "", 0},
 	}, nil
 }
 
@@ -99,10 +100,10 @@ func edited(o *testoffice.Office, p testoffice.Sealed, change func(dir string) e
 }
 
 // seal seals one package and says so.
-func seal(s *testoffice.Station, args ...string) (testoffice.Sealed, error) {
+func (d *demo) seal(s *testoffice.Station, args ...string) (testoffice.Sealed, error) {
 	p, err := s.Seal(args...)
 	if err == nil {
-		fmt.Printf("%s sealed package %s\n", s.ID, p.PackageID)
+		fmt.Fprintf(d.out, "%s sealed package %s\n", s.ID, p.PackageID)
 	}
 	return p, err
 }

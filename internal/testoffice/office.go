@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -20,14 +21,15 @@ const (
 	Jurisdiction  = "us/maple-county"
 )
 
-// Office is four stations and a folder for everything they need.
+// Office is a few stations and a folder for everything they need.
 type Office struct {
 	Checkout string // the project's folder
 	Bin      string // of the built programs
 	Dir      string
 	TB       *TB
-	// The stations; Stranger is not in the trust bundle.
-	Authority, Source, EMS, Stranger *Station
+	// The stations. Stranger is enrolled by another authority, Elsewhere, which
+	// the others know nothing of.
+	Authority, Source, EMS, Elsewhere, Stranger *Station
 
 	keep     bool
 	stations []*Station
@@ -68,8 +70,8 @@ func (o *Office) Close() error {
 	return errors.Join(errs...)
 }
 
-// Found makes the four stations and the trust between them, and returns what
-// the EMS station shows of it.
+// Found makes the stations and the trust between them, and returns what the
+// EMS station shows of it.
 func (o *Office) Found() (trust string, err error) {
 	for _, s := range []struct {
 		to                  **Station
@@ -78,36 +80,49 @@ func (o *Office) Found() (trust string, err error) {
 		{&o.Authority, "authority", "authority", ""},
 		{&o.Source, "polling-place-7", "source", ""},
 		{&o.EMS, "ems-1", "ems", ElectionID},
+		{&o.Elsewhere, "elsewhere", "authority", ""},
 		{&o.Stranger, "stranger", "source", ""},
 	} {
 		if *s.to, err = o.NewStation(s.id, s.role, s.elections); err != nil {
 			return "", err
 		}
 	}
-	if _, err := o.Authority.Sallyport("init"); err != nil {
+	if _, err := o.enrol(o.Elsewhere, o.rootFile()+".elsewhere", o.bundleFile()+".elsewhere", map[*Station]string{o.Stranger: sourceKinds}); err != nil {
 		return "", err
 	}
-	if _, err := o.Authority.Sallyport("trust", "root", "--out", o.rootFile()); err != nil {
+	return o.enrol(o.Authority, o.rootFile(), o.bundleFile(), map[*Station]string{o.Source: sourceKinds, o.EMS: "results-report"})
+}
+
+const sourceKinds = "election-definition,cvr-export,media-set"
+
+// enrol makes an authority, has it enrol the stations for the kinds of package
+// and installs its bundle in each. It returns what the last one shows of it.
+func (o *Office) enrol(authority *Station, root, bundle string, stations map[*Station]string) (shown string, err error) {
+	if _, err := authority.Sallyport("init"); err != nil {
 		return "", err
 	}
-	for _, s := range []*Station{o.Source, o.EMS, o.Stranger} {
-		if _, err := s.Sallyport("init", "--root", o.rootFile()); err != nil {
+	if _, err := authority.Sallyport("trust", "root", "--out", root); err != nil {
+		return "", err
+	}
+	issue := []string{"trust", "issue", "--out", bundle, "--elections", ElectionID + "," + OtherElection}
+	for s, kinds := range stations {
+		if _, err := s.Sallyport("init", "--root", root); err != nil {
 			return "", err
 		}
 		if _, err := s.Sallyport("trust", "export", "--out", s.File("record.json")); err != nil {
 			return "", err
 		}
+		issue = append(issue, s.File("record.json")+"="+kinds)
 	}
-	if _, err := o.Authority.Sallyport("trust", "issue", "--out", o.bundleFile(), "--elections", ElectionID+","+OtherElection,
-		o.Source.File("record.json")+"=election-definition,cvr-export,media-set", o.EMS.File("record.json")+"=results-report"); err != nil {
+	if _, err := authority.Sallyport(issue...); err != nil {
 		return "", err
 	}
-	for _, s := range []*Station{o.Source, o.Stranger, o.EMS} {
-		if trust, err = s.Sallyport("trust", "install", o.bundleFile()); err != nil {
+	for s := range stations {
+		if shown, err = s.Sallyport("trust", "install", bundle); err != nil {
 			return "", err
 		}
 	}
-	return trust, nil
+	return shown, nil
 }
 
 // Join initialises one more station and gives it the trust bundle of Found.
@@ -133,7 +148,11 @@ func (o *Office) Small(name string) string {
 // NewStation starts a fresh TPM and writes a configuration; the station is not
 // initialised.
 func (o *Office) NewStation(id, role, elections string) (*Station, error) {
-	dir, err := os.MkdirTemp(o.Dir, id+"-")
+	dir := filepath.Join(o.Dir, id)
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrExist) {
+		dir, err = os.MkdirTemp(o.Dir, id+"-")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +216,71 @@ func waitFor(d time.Duration, what string, ok func() bool) error {
 		}
 	}
 	return nil
+}
+
+// startScript and stopScript bring a kept office back to life and end it again.
+const (
+	startScript = `#!/bin/sh -e
+# Starts the software TPMs of this office, and sallyportd at the EMS station.
+cd "$(dirname "$0")"
+for dir in */; do
+	test -f "$dir/sallyport.toml" || continue
+	rm -f "$dir/tpm.sock"
+	swtpm socket --tpm2 --tpmstate dir="$dir/tpm" --server type=unixio,path="$dir/tpm.sock" \
+		--flags not-need-init,startup-clear --daemon --pid file="$PWD/$dir/tpm.pid"
+done
+%s --config ems-1/sallyport.toml >> ems-1/daemon.log 2>&1 &
+echo $! > ems-1/daemon.pid
+until test -S ems-1/control.sock; do kill -0 $!; sleep 0.1; done
+`
+	stopScript = `#!/bin/sh
+# Stops what 'start' started.
+cd "$(dirname "$0")"
+kill "$(cat ems-1/daemon.pid)"
+while test -S ems-1/control.sock; do sleep 0.1; done
+for pid in */tpm.pid; do kill "$(cat "$pid")"; done
+`
+)
+
+// Keep writes the programs DIR/start and DIR/stop, for an office that was
+// opened to be kept.
+func (o *Office) Keep() error {
+	start := fmt.Sprintf(startScript, shellQuote(filepath.Join(o.Bin, "sallyportd")))
+	return errors.Join(
+		os.WriteFile(filepath.Join(o.Dir, "start"), []byte(start), 0o755),
+		os.WriteFile(filepath.Join(o.Dir, "stop"), []byte(stopScript), 0o755))
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// Programs returns the folder of the built programs for tests: SALLYPORT_BIN,
+// or a new temporary folder into which it builds them. The caller calls remove
+// at the end.
+func Programs() (bin string, remove func(), err error) {
+	if bin := os.Getenv("SALLYPORT_BIN"); bin != "" {
+		return bin, func() {}, nil
+	}
+	checkout, err := Checkout()
+	if err != nil {
+		return "", nil, err
+	}
+	bin, err = os.MkdirTemp("", "sallyport-bin-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(bin) }
+	if err := os.Chmod(bin, 0o755); err != nil { // the reader runs as another user
+		remove()
+		return "", nil, err
+	}
+	cmd := exec.Command("go", "build", "-o", bin+"/", "./cmd/sallyport", "./cmd/sallyportd", "./cmd/sallyport-reader", "./cmd/sallyport-verify")
+	cmd.Dir = checkout
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
+	}
+	return bin, remove, nil
 }
 
 // Checkout finds the project's folder above the working folder.

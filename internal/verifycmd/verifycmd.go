@@ -139,7 +139,8 @@ func printReport(w io.Writer, r *audit.Report) {
 	row("Log", "%s", r.Origin)
 	row("Entries", "%d in %d segment(s), %d bytes", r.Entries, r.Segments, r.Bytes)
 	if r.First != "" {
-		row("Time", "%s to %s, %d boot(s), %d untrusted time(s)", r.First, r.Last, r.Boots, r.Untrusted)
+		row("Time", "%s to %s", r.First, r.Last)
+		row("Boots", "%d, with %d untrusted time(s)", r.Boots, r.Untrusted)
 	}
 	row("Sealed", "%d by %d checkpoint(s) %s", r.Sealed, r.Checkpoints, r.Root)
 	row("Not yet sealed", "%d", r.Unsealed)

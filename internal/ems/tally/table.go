@@ -29,7 +29,8 @@ func (t *Tally) WriteTable(w io.Writer) error {
 }
 
 func (c *Contest) table(b *bytes.Buffer, t *Tally) {
-	head := []string{fmt.Sprintf("%s (vote for %d)", verdict.Escape(c.Title), c.VotesAllowed), "Total"}
+	fmt.Fprintf(b, "\n%s (vote for %d)\n", verdict.Escape(c.Title), c.VotesAllowed)
+	head := []string{"", "Total"}
 	for _, p := range c.Precincts {
 		head = append(head, verdict.Escape(t.unitName(p.ID)))
 	}
@@ -50,7 +51,6 @@ func (c *Contest) table(b *bytes.Buffer, t *Tally) {
 	if c.Total.Unresolved > 0 {
 		line("marks waiting for a decision", func(n *Counts) int64 { return n.Unresolved })
 	}
-	b.WriteByte('\n')
 	columns(b, rows)
 }
 

@@ -1,0 +1,262 @@
+package station_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sallyport/internal/audit"
+	"sallyport/internal/config"
+	"sallyport/internal/control"
+	"sallyport/internal/durable"
+	"sallyport/internal/manifest"
+	"sallyport/internal/station"
+	"sallyport/internal/testmedia"
+	"sallyport/internal/tpm/tpmtest"
+	"sallyport/internal/translog"
+)
+
+const (
+	county   = "us/maple-county"
+	election = "maple-county-general-2026-11-03"
+)
+
+// readerBinary is built once by TestMain, or taken from SALLYPORT_BIN.
+var readerBinary string
+
+func TestMain(m *testing.M) {
+	if order := os.Getenv(crashOrder); order != "" {
+		os.Exit(crash(order))
+	}
+	code, err := withReader(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func withReader(m *testing.M) (int, error) {
+	if dir := os.Getenv("SALLYPORT_BIN"); dir != "" {
+		readerBinary = filepath.Join(dir, "sallyport-reader")
+		return m.Run(), nil
+	}
+	dir, err := os.MkdirTemp("", "reader")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // the reader runs as nobody
+		return 1, err
+	}
+	readerBinary = filepath.Join(dir, "sallyport-reader")
+	cmd := exec.Command("go", "build", "-o", readerBinary, "sallyport/cmd/sallyport-reader")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("cannot build the reader: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// memory is a temporary folder in memory where there is one: these tests make
+// thousands of writes durable, and what a disk adds to that is only time.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "station")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// node is one station with a TPM of its own.
+type node struct {
+	t     testing.TB
+	cfg   *config.Config
+	swtpm *tpmtest.Process
+}
+
+func newNode(t testing.TB, id, role string, elections ...string) *node {
+	t.Helper()
+	dir := memory(t)
+	n := &node{t: t, swtpm: tpmtest.New(t)}
+	n.cfg = &config.Config{
+		Station:  config.Station{ID: id, Name: "Station " + id, Role: role, Jurisdiction: county, Elections: elections},
+		StateDir: filepath.Join(dir, "state"), TPM: n.swtpm.Addr, Reader: readerBinary,
+		Control: config.Control{Socket: filepath.Join(dir, "control.sock")},
+		Limits:  config.Limits{QuarantineMaxBytes: 1 << 30, ReserveBytes: 1 << 20, Stall: 10 * time.Second, Total: time.Hour},
+		File:    filepath.Join(dir, "sallyport.toml"),
+	}
+	return n
+}
+
+func (n *node) must(err error) {
+	n.t.Helper()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func options(fs durable.FS) station.Options {
+	return station.Options{FS: fs, Log: zerolog.Nop()}
+}
+
+func (n *node) init(root []byte) {
+	n.t.Helper()
+	_, err := station.Init(context.Background(), n.cfg, options(durable.FS{}), root)
+	n.must(err)
+}
+
+func (n *node) open(fs durable.FS) *station.Station {
+	n.t.Helper()
+	s, err := station.Open(context.Background(), n.cfg, options(fs))
+	n.must(err)
+	return s
+}
+
+// with opens the station for one piece of work.
+func (n *node) with(do func(*station.Station)) {
+	n.t.Helper()
+	s := n.open(durable.FS{})
+	do(s)
+	n.must(s.Close(context.Background()))
+}
+
+// ask carries out one operation through the control protocol.
+func ask[R any](s *station.Station, op string, args any, medium *os.File) (R, error) {
+	var result R
+	ours, theirs, err := control.Pair()
+	if err != nil {
+		return result, err
+	}
+	server := &control.Server{Handler: s, Log: zerolog.Nop()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.ServeConn(context.Background(), ours)
+	}()
+	err = control.Do(theirs, op, args, medium, nil, &result)
+	<-done
+	return result, err
+}
+
+// asked is ask that must not fail.
+func asked[R any](t testing.TB, s *station.Station, op string, args any) R {
+	t.Helper()
+	r, err := ask[R](s, op, args, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", op, err)
+	}
+	return r
+}
+
+// office is an authority, a source and an EMS station that know each other.
+type office struct {
+	authority, source, ems *node
+	root                   []byte
+	bundle                 []byte
+}
+
+func newOffice(t testing.TB) *office {
+	t.Helper()
+	o := &office{authority: newNode(t, "authority", "authority"), source: newNode(t, "precinct-1", "source"), ems: newNode(t, "ems-1", "ems", election)}
+	o.authority.init(nil)
+	o.authority.with(func(s *station.Station) {
+		o.root = asked[station.Document](t, s, station.OpTrustRoot, station.NoArgs{}).Body
+	})
+	var list []station.IssueStation
+	for _, n := range []*node{o.source, o.ems} {
+		n.init(o.root)
+		n.with(func(s *station.Station) {
+			record := asked[station.Document](t, s, station.OpTrustExport, station.NoArgs{}).Body
+			kinds := []string{"election-definition", "cvr-export", "media-set"}
+			if n == o.ems {
+				kinds = []string{"results-report"}
+			}
+			list = append(list, station.IssueStation{Record: record, Kinds: kinds, Elections: []string{election}})
+		})
+	}
+	o.bundle = o.issue(t, list...)
+	for _, n := range []*node{o.source, o.ems} {
+		n.with(func(s *station.Station) {
+			asked[station.Trust](t, s, station.OpTrustInstall, station.InstallArgs{Bundle: o.bundle})
+		})
+	}
+	return o
+}
+
+// issue makes the authority's next bundle.
+func (o *office) issue(t testing.TB, list ...station.IssueStation) (bundle []byte) {
+	t.Helper()
+	o.authority.with(func(s *station.Station) {
+		bundle = asked[station.Document](t, s, station.OpTrustIssue, station.IssueArgs{Stations: list}).Body
+	})
+	return bundle
+}
+
+// request asks for a seal over some contents.
+func request(t testing.TB, kind manifest.Kind, contents map[string][]byte) station.SealArgs {
+	t.Helper()
+	id := make([]byte, 16)
+	rand.Read(id)
+	definition := sha256.Sum256(small(t, "definition.json"))
+	a := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: kind, ElectionID: election, ElectionSHA256: hex.EncodeToString(definition[:]), Audience: "ems-1"}
+	for path, data := range contents {
+		sum := sha256.Sum256(data)
+		a.Files = append(a.Files, manifest.File{Path: path, Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), MediaType: "application/json"})
+	}
+	return a
+}
+
+// onMedium puts a sealed package among the files of a medium.
+func onMedium(files testmedia.Files, sealed station.Sealed, contents map[string][]byte) {
+	files["SALLYPORT/"+sealed.PackageID+"/manifest.dsse.json"] = sealed.Envelope
+	for path, data := range contents {
+		files["SALLYPORT/"+sealed.PackageID+"/data/"+path] = data
+	}
+}
+
+func small(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "testdata", "elections", "small", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// entries returns the log's entries of one event or family.
+func entries(t testing.TB, s *station.Station, event string) []audit.Entry {
+	t.Helper()
+	return asked[station.Log](t, s, station.OpLogShow, audit.Filter{Event: event}).Entries
+}
+
+// checkLog verifies the log of a closed station with its public key alone.
+func (n *node) checkLog(keys translog.VerifyOptions) {
+	n.t.Helper()
+	rep, err := audit.Verify(context.Background(), filepath.Join(n.cfg.StateDir, "log"), keys)
+	n.must(err)
+	if !rep.OK() || len(rep.Open) > 0 || len(rep.Torn) > 0 || rep.Unsealed > 0 {
+		n.t.Errorf("log: damage %v, open intents %v, torn %v, %d entries unsealed", rep.Damage, rep.Open, rep.Torn, rep.Unsealed)
+	}
+}
+
+func failure(t testing.TB, err error) *control.Failure {
+	t.Helper()
+	var f *control.Failure
+	if !errors.As(err, &f) {
+		t.Fatalf("error %v, want a refusal that the caller understands", err)
+	}
+	return f
+}

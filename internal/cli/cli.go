@@ -22,7 +22,6 @@ import (
 	"sallyport/internal/limit"
 	"sallyport/internal/reader"
 	"sallyport/internal/station"
-	"sallyport/internal/verdict"
 )
 
 // Exit statuses of the command line.
@@ -106,7 +105,7 @@ func misused(err error) error {
 	if errors.As(err, &p) && p.Context.Selected() != nil {
 		help = p.Context.Selected().FullPath()
 	}
-	return control.Failf(control.CodeUsage, "%s; see '%s --help'", verdict.Escape(err.Error()), help)
+	return control.Failf(control.CodeUsage, "%s; see '%s --help'", err, help)
 }
 
 // readerConfig is what 'inspect' needs of a configuration; it works without one.

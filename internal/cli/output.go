@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -64,10 +67,25 @@ func (a *app) complain(p problem) {
 			return
 		}
 	}
-	fmt.Fprintln(a.err, "sallyport:", p.Message)
+	fmt.Fprintln(a.err, "sallyport:", printable(p.Message))
 	if p.Next != "" {
 		fmt.Fprintln(a.err, p.Next)
 	}
+}
+
+// printable escapes what a terminal would obey. Messages keep their line ends;
+// text that was escaped before stays as it is.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r == '\n' || r != utf8.RuneError && strconv.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRune(r)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
 }
 
 // explain is the one place where errors get the words and the code that the

@@ -81,6 +81,9 @@ func sortListing(l *reader.Listing) *layout {
 			continue
 		}
 		if top == rootFolder && !deeper && e.Dir {
+			if e.Problem != nil {
+				out.findings.add(*e.Problem)
+			}
 			continue
 		}
 		id, _, inside := strings.Cut(below, "/")
@@ -96,6 +99,8 @@ func sortListing(l *reader.Listing) *layout {
 		}
 		if inside {
 			f.entries = append(f.entries, e.ID)
+		} else if e.Problem != nil {
+			f.findings.add(*e.Problem)
 		}
 	}
 	for _, f := range out.packages {
@@ -249,6 +254,17 @@ func (fs *findings) add(more ...verdict.Finding) {
 			fs.more = map[verdict.Reason]int64{}
 		}
 		fs.more[f.Reason]++
+	}
+}
+
+// merge adds what other collected, and what it left out.
+func (fs *findings) merge(other *findings) {
+	fs.add(other.list...)
+	for r, n := range other.more {
+		if fs.more == nil {
+			fs.more = map[verdict.Reason]int64{}
+		}
+		fs.more[r] += n
 	}
 }
 

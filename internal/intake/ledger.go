@@ -28,7 +28,11 @@ func newLedger() *ledger {
 	return &ledger{packages: map[string]string{}, streams: map[string]*streamState{}}
 }
 
-func streamKey(station, stream string) string { return station + "\x00" + stream }
+// streamKey: sequence numbers come from a counter in the same TPM as the key, so
+// a station with a new key begins its streams anew.
+func streamKey(station, keyID, stream string) string {
+	return station + "\x00" + keyID + "\x00" + stream
+}
 
 // check says why a package may not follow what was admitted before, or nil.
 //
@@ -47,7 +51,7 @@ func (l *ledger) check(p *manifest.Payload, digest string) *verdict.Finding {
 	case ok:
 		return verdict.New(verdict.Fork, where, "another package of the same id was accepted before")
 	}
-	s := l.streams[streamKey(p.Signer.StationID, p.Stream)]
+	s := l.streams[streamKey(p.Signer.StationID, p.Signer.KeyID, p.Stream)]
 	if s == nil {
 		if p.PrevSHA256 != "" {
 			return verdict.New(verdict.SequenceGap, where, "it follows package %.16s…, which has not come to this station", p.PrevSHA256)
@@ -72,7 +76,7 @@ func (l *ledger) advance(o Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.packages[o.PackageID] = o.Digest
-	key := streamKey(o.Station, o.Stream)
+	key := streamKey(o.Station, o.KeyID, o.Stream)
 	s := l.streams[key]
 	if s == nil {
 		s = &streamState{}

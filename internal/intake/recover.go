@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
+	"sallyport/internal/manifest"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
@@ -79,7 +81,7 @@ func (in *Intake) loadLedger() error {
 		outcomes = append(outcomes, o)
 	}
 	slices.SortFunc(outcomes, func(a, b Outcome) int {
-		if c := strings.Compare(streamKey(a.Station, a.Stream), streamKey(b.Station, b.Stream)); c != 0 {
+		if c := strings.Compare(streamKey(a.Station, a.KeyID, a.Stream), streamKey(b.Station, b.KeyID, b.Stream)); c != 0 {
 			return c
 		}
 		return int(a.Seq - b.Seq)
@@ -143,8 +145,8 @@ func (in *Intake) recoverItem(ctx context.Context, l vault.Leftover, staged *vau
 	if ferr != nil { // the stop came before the facts were durable
 		in.cfg.Log.Warn().Err(ferr).Str("item", l.ID).Msg("leftover without facts")
 	}
-	subject := audit.Subject{Medium: facts.Medium.ID, Package: facts.Package}
-	o, err := in.imported(l, facts)
+	subject := audit.Subject{Medium: facts.Medium.ID, Package: facts.Package, Manifest: facts.Digest, Station: facts.Station}
+	o, err := in.imported(l, facts, staged)
 	if err != nil {
 		return err
 	}
@@ -189,8 +191,10 @@ func (in *Intake) recoverItem(ctx context.Context, l vault.Leftover, staged *vau
 }
 
 // imported returns the outcome to complete when the EMS core holds a receipt
-// for a leftover that was not admitted yet, else nil.
-func (in *Intake) imported(l vault.Leftover, f ItemFacts) (*Outcome, error) {
+// for a leftover that was not admitted yet, else nil. The receipt says that the
+// core has the package, not that this item is it: the item is compared with its
+// manifest once more.
+func (in *Intake) imported(l vault.Leftover, f ItemFacts, staged *vault.Staged) (*Outcome, error) {
 	if in.cfg.Core == nil || !l.Complete || l.Damage != nil || f.Digest == "" {
 		return nil, nil
 	}
@@ -201,13 +205,58 @@ func (in *Intake) imported(l vault.Leftover, f ItemFacts) (*Outcome, error) {
 	if err != nil || receipt == nil {
 		return nil, err
 	}
-	return &Outcome{Verdict: verdict.Accepted, PackageID: f.Package, Digest: f.Digest, Kind: f.Kind, Station: f.Station, Stream: f.Stream, Seq: f.Seq, Receipt: receipt, Recovered: true}, nil
+	if err := whole(f, staged); err != nil {
+		in.cfg.Log.Warn().Err(err).Str("item", l.ID).Msg("leftover is not the package that was imported")
+		return nil, nil
+	}
+	return &Outcome{Verdict: verdict.Accepted, PackageID: f.Package, Digest: f.Digest, Kind: f.Kind, Station: f.Station, KeyID: f.KeyID, Stream: f.Stream, Seq: f.Seq, Receipt: receipt, Recovered: true}, nil
+}
+
+// whole says why a staged item is not, byte for byte, what its manifest lists.
+func whole(f ItemFacts, staged *vault.Staged) error {
+	if err := staged.Verify(); err != nil {
+		return err
+	}
+	tree, err := staged.FS()
+	if err != nil {
+		return err
+	}
+	envelope, err := fs.ReadFile(tree, envelopeName)
+	if err != nil {
+		return err
+	}
+	digest, err := hexDigest(f.Digest)
+	if err != nil {
+		return err
+	}
+	payload, err := manifest.Recall(envelope, digest)
+	if err != nil {
+		return err
+	}
+	files, err := staged.Files()
+	if err != nil {
+		return err
+	}
+	var found findings
+	compareStored(&found, files, payload.Files, func(name string) string { return name })
+	if !found.none() {
+		return &found.list[0]
+	}
+	return nil
+}
+
+func hexDigest(s string) (sum [32]byte, err error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || copy(sum[:], b) != len(sum) || len(b) != len(sum) {
+		return sum, fmt.Errorf("%q is no SHA-256", s)
+	}
+	return sum, nil
 }
 
 // receipt is the EMS core's receipt for a payload's digest in hex, nil without one.
 func (in *Intake) receipt(digest string) (*ems.Receipt, error) {
-	var sum [32]byte
-	if b, err := hex.DecodeString(digest); in.cfg.Core == nil || err != nil || copy(sum[:], b) != len(sum) {
+	sum, err := hexDigest(digest)
+	if in.cfg.Core == nil || err != nil {
 		return nil, nil
 	}
 	receipt, ok, err := in.cfg.Core.Receipt(sum)

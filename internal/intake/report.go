@@ -65,6 +65,7 @@ type ItemFacts struct {
 	Digest  string `json:"digest,omitzero"` // SHA-256 of the payload
 	Kind    string `json:"kind,omitzero"`
 	Station string `json:"station,omitzero"`
+	KeyID   string `json:"key_id,omitzero"`
 	Stream  string `json:"stream,omitzero"`
 	Seq     int64  `json:"seq,omitzero"`
 }
@@ -76,6 +77,7 @@ type Outcome struct {
 	Digest    string          `json:"digest,omitzero"`
 	Kind      string          `json:"kind,omitzero"`
 	Station   string          `json:"station,omitzero"`
+	KeyID     string          `json:"key_id,omitzero"`
 	Stream    string          `json:"stream,omitzero"`
 	Seq       int64           `json:"seq,omitzero"`
 	Intent    int64           `json:"intent"` // audit entry of the intent

@@ -38,8 +38,8 @@ type pack struct {
 // takePackage brings one package folder to its verdict.
 func (r *run) takePackage(ctx context.Context, f *folder, policy manifest.Policy) error {
 	p := &pack{folder: f, report: PackageReport{Package: f.id, Verdict: verdict.Held, Findings: []verdict.Finding{}}}
-	p.findings.add(f.findings.all()...)
-	p.findings.add(r.report.Findings...)
+	p.findings.merge(&f.findings)
+	p.findings.merge(&r.layout.findings)
 	if err := r.verify(ctx, p, policy); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (r *run) verify(ctx context.Context, p *pack, policy manifest.Policy) error
 		p.report.Kind, p.report.Signer = string(payload.Kind), payload.Signer.StationID
 		p.folder.findings = findings{}
 		p.folder.compare(payload)
-		p.findings.add(p.folder.findings.all()...)
+		p.findings.merge(&p.folder.findings)
 		if f := unsupported(payload); f != nil {
 			p.findings.add(*f)
 		}
@@ -359,29 +359,35 @@ func (p *pack) checkContents() {
 		p.findings.add(*verdict.New(verdict.Unreadable, "", "%v", err))
 		return
 	}
-	signed := p.verified.Payload().Files
+	compareStored(&p.findings, files, p.verified.Payload().Files, p.folder.where)
+}
+
+// compareStored compares what the vault hashed while it stored it with what was
+// signed: all of it, no more and no other bytes. Both lists name a file by its
+// path, the stored one below data/.
+func compareStored(fs *findings, stored []vault.Stored, signed []manifest.File, where func(string) string) {
 	checked := make([]bool, len(signed))
-	for _, have := range files {
+	for _, have := range stored {
 		path, ok := strings.CutPrefix(have.Name, dataFolder)
 		if !ok || have.Partial {
 			continue
 		}
 		i, ok := slices.BinarySearchFunc(signed, path, func(f manifest.File, path string) int { return strings.Compare(f.Path, path) })
 		if !ok || checked[i] {
-			p.findings.add(*verdict.New(verdict.FileExtra, p.folder.where(have.Name), "it was stored although the manifest does not list it"))
+			fs.add(*verdict.New(verdict.FileExtra, where(have.Name), "it was stored although the manifest does not list it"))
 			continue
 		}
 		checked[i] = true
 		switch want := signed[i]; {
 		case have.Size != want.Size:
-			p.findings.add(*verdict.New(verdict.FileAltered, p.folder.where(have.Name), "%d bytes came from the medium, signed were %d", have.Size, want.Size))
+			fs.add(*verdict.New(verdict.FileAltered, where(have.Name), "%d bytes came from the medium, signed were %d", have.Size, want.Size))
 		case hex.EncodeToString(have.SHA256[:]) != want.SHA256:
-			p.findings.add(*verdict.New(verdict.FileAltered, p.folder.where(have.Name), "its SHA-256 is %x, signed was %s", have.SHA256, want.SHA256))
+			fs.add(*verdict.New(verdict.FileAltered, where(have.Name), "its SHA-256 is %x, signed was %s", have.SHA256, want.SHA256))
 		}
 	}
 	for i, ok := range checked {
 		if !ok {
-			p.findings.add(*verdict.New(verdict.Unreadable, p.folder.where(dataFolder+signed[i].Path), "it was not read to its end"))
+			fs.add(*verdict.New(verdict.Unreadable, where(dataFolder+signed[i].Path), "it was not read to its end"))
 		}
 	}
 }
@@ -394,7 +400,7 @@ func (r *run) settle(ctx context.Context, p *pack) error {
 	// From here on the work is short and ends even when the daemon is told to stop.
 	ctx = context.WithoutCancel(ctx)
 	if p.findings.none() {
-		if f := r.askTPM(ctx); f != nil {
+		if f := r.askAgain(ctx, p); f != nil {
 			p.findings.add(*f)
 		}
 	}
@@ -410,6 +416,22 @@ func (r *run) settle(ctx context.Context, p *pack) error {
 	}
 	p.report.Findings = append(p.report.Findings, p.findings.all()...)
 	r.report.Packages = append(r.report.Packages, p.report)
+	return nil
+}
+
+// askAgain asks at the last moment what was asked at the first: reading may
+// have taken hours, in which the TPM can fail and a signer can be revoked.
+func (r *run) askAgain(ctx context.Context, p *pack) *verdict.Finding {
+	if f := r.askTPM(ctx); f != nil {
+		return f
+	}
+	policy, err := r.cfg.Policy()
+	if err == nil {
+		err = p.verified.Recheck(policy)
+	}
+	if err != nil {
+		return asFinding(err, verdict.TrustMissing)
+	}
 	return nil
 }
 
@@ -430,7 +452,7 @@ func (r *run) admit(ctx context.Context, p *pack) error {
 	}
 	payload := p.verified.Payload()
 	o := Outcome{Verdict: verdict.Accepted, PackageID: payload.PackageID, Digest: p.digest, Kind: string(payload.Kind), Station: payload.Signer.StationID,
-		Stream: payload.Stream, Seq: payload.Seq, Intent: intent.Seq(), Receipt: receipt}
+		KeyID: payload.Signer.KeyID, Stream: payload.Stream, Seq: payload.Seq, Intent: intent.Seq(), Receipt: receipt}
 	body, err := strictjson.Encode(o)
 	if err != nil {
 		return err
@@ -512,7 +534,7 @@ func (r *run) itemFacts(p *pack) ItemFacts {
 	f := ItemFacts{Medium: r.report.Medium, Package: p.report.Package}
 	if p.verified.Valid() {
 		payload := p.verified.Payload()
-		f.Digest, f.Kind, f.Station, f.Stream, f.Seq = p.digest, string(payload.Kind), payload.Signer.StationID, payload.Stream, payload.Seq
+		f.Digest, f.Kind, f.Station, f.KeyID, f.Stream, f.Seq = p.digest, string(payload.Kind), payload.Signer.StationID, payload.Signer.KeyID, payload.Stream, payload.Seq
 	}
 	return f
 }

@@ -402,17 +402,25 @@ func TestKilledAtEachDurableStepOfAnIntake(t *testing.T) {
 
 var errDisk = errors.New("the disk failed")
 
-// TestEachDurableStepOfAnIntakeFails lets each step fail, and each take effect
-// and be reported as failed. The station must say so and take nothing more.
-func TestEachDurableStepOfAnIntakeFails(t *testing.T) {
+// TestDurableStepsOfAnIntakeFail lets steps fail, and take effect and be
+// reported as failed. The station must say so and take nothing more. What is on
+// the disk then is what a kill before or after the step leaves, which the table
+// above tries for every step; so here it is the first and the last step of each
+// name.
+func TestDurableStepsOfAnIntakeFail(t *testing.T) {
 	sc := newScene(t)
 	steps := sc.steps(t)
 	if len(steps) < fewestSteps {
 		t.Fatalf("an intake has only %d durable steps: %v", len(steps), steps)
 	}
+	tried := 0
 	for i, step := range steps {
+		if i != slices.Index(steps, step) && slices.Contains(steps[i+1:], step) {
+			continue
+		}
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%03d-%s-%s", i+1, step, map[bool]string{false: "fails", true: "fails-in-effect"}[after]), func(t *testing.T) {
+				tried++
 				sc.reset()
 				sab := &saboteur{at: i + 1, after: after, do: func() error { return errDisk }}
 				s := sc.ems.open(durable.FS{Hook: sab.hook})
@@ -438,4 +446,8 @@ func TestEachDurableStepOfAnIntakeFails(t *testing.T) {
 			})
 		}
 	}
+	if tried < fewestSteps {
+		t.Errorf("only %d failures were tried", tried)
+	}
+	t.Logf("%d failures", tried)
 }

@@ -13,15 +13,14 @@ const (
 	LogOpened    EventID = "log.opened"
 	LogRecovered EventID = "log.recovered"
 
-	StationInit    EventID = "station.init"
-	StationStart   EventID = "station.start"
-	StationStop    EventID = "station.stop"
-	ConfigLoaded   EventID = "config.loaded"
-	TPMReady       EventID = "tpm.ready"
-	TrustInstalled EventID = "trust.installed"
-	TrustRefused   EventID = "trust.refused"
-	ControlDenied  EventID = "control.denied"
-	ErrorFatal     EventID = "error.fatal"
+	StationInit   EventID = "station.init"
+	StationStart  EventID = "station.start"
+	StationStop   EventID = "station.stop"
+	ConfigLoaded  EventID = "config.loaded"
+	TPMReady      EventID = "tpm.ready"
+	TrustInstall  EventID = "trust.install"
+	ControlDenied EventID = "control.denied"
+	ErrorFatal    EventID = "error.fatal"
 
 	MediumInserted EventID = "medium.inserted"
 	MediumRead     EventID = "medium.read"
@@ -103,15 +102,14 @@ var catalogue = map[EventID]Definition{
 	LogOpened:    {Severity: Info, Meaning: "The audit log was opened for writing. Carries what a later start must know, so that it need not read further back: the intents without outcome and the latest trusted time.", Fields: []string{"entries", "sealed", "open_intents", "wall_floor", "hashes_rebuilt"}},
 	LogRecovered: {Severity: Warning, Meaning: "An interrupted write was found at the end of the log and cut off; the bytes are kept in the named file.", Fields: []string{"file", "offset", "bytes", "entry", "intact", "kept"}},
 
-	StationInit:    {Severity: Notice, Meaning: "The station was set up and got its keys.", Fields: []string{"station_id", "name", "role", "jurisdiction", "key_id", "counter", "origin", "software_tpm", "version"}},
-	StationStart:   {Severity: Info, Meaning: "The station's daemon started.", Fields: []string{"station_id", "role", "jurisdiction", "key_id", "version", "production", "trust_version", "pid"}},
-	StationStop:    {Severity: Info, Meaning: "The station's daemon stopped in order.", Fields: []string{"uptime_s"}},
-	ConfigLoaded:   {Severity: Info, Meaning: "The configuration was read and found valid.", Fields: []string{"path", "sha256", "production"}},
-	TPMReady:       {Severity: Info, Meaning: "The TPM answered and holds the keys and the counter of this station.", Fields: []string{"manufacturer", "vendor", "firmware", "software", "key_id", "counter", "counter_value", "clock", "resets", "restarts", "safe"}},
-	TrustInstalled: {Severity: Notice, Meaning: "A trust bundle was verified and installed.", Fields: []string{"version", "previous", "sha256", "stations", "signers", "path"}},
-	TrustRefused:   {Severity: Warning, Meaning: "A trust bundle was not installed.", Fields: []string{"version", "previous", "sha256", "path"}},
-	ControlDenied:  {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"operation", "uid", "gid", "pid"}},
-	ErrorFatal:     {Severity: Critical, Meaning: "The daemon stops because of an error that threatens the log or the store.", Fields: []string{"error"}},
+	StationInit:   {Severity: Notice, Meaning: "The station was set up and got its keys.", Fields: []string{"station_id", "name", "role", "jurisdiction", "key_id", "counter", "origin", "software_tpm", "version"}},
+	StationStart:  {Severity: Info, Meaning: "The station's daemon started.", Fields: []string{"station_id", "role", "jurisdiction", "key_id", "version", "production", "trust_version", "pid"}},
+	StationStop:   {Severity: Info, Meaning: "The station's daemon stopped in order.", Fields: []string{"uptime_s"}},
+	ConfigLoaded:  {Severity: Info, Meaning: "The configuration was read and found valid.", Fields: []string{"path", "sha256", "production"}},
+	TPMReady:      {Severity: Info, Meaning: "The TPM answered and holds the keys and the counter of this station.", Fields: []string{"manufacturer", "vendor", "firmware", "software", "key_id", "counter", "counter_value", "clock", "resets", "restarts", "safe"}},
+	TrustInstall:  {Severity: Notice, Action: true, Meaning: "A trust bundle is verified and installed: success, or refused with the reason.", Fields: []string{"version", "previous", "sha256", "stations"}},
+	ControlDenied: {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"operation", "uid", "gid", "pid"}},
+	ErrorFatal:    {Severity: Critical, Meaning: "The daemon stops because of an error that threatens the log or the store.", Fields: []string{"error"}},
 
 	MediumInserted: {Severity: Info, Meaning: "A medium came in.", Fields: []string{"source", "path", "size", "device", "port", "vendor", "product", "serial", "diskseq"}},
 	MediumRead:     {Severity: Info, Action: true, Meaning: "A medium is read in the confined reader.", Fields: []string{"size", "table", "volumes", "filesystems", "entries", "files", "bytes", "packages", "landlock", "seccomp", "namespaces", "problems", "duration_ms"}},

@@ -2,9 +2,11 @@ package station
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,26 +46,28 @@ func refused(err error) error {
 }
 
 // installTrust installs a bundle that the authority signed. Every attempt is
-// in the log.
+// in the log, before and after.
 func (s *Station) installTrust(ctx context.Context, a InstallArgs) (any, error) {
-	previous := s.trustVersion()
+	sum := sha256.Sum256(a.Bundle)
+	intent, err := s.audit.Intent(ctx, audit.Event{ID: audit.TrustInstall, Fields: map[string]string{
+		"previous": strconv.FormatInt(s.trustVersion(), 10), "sha256": hex.EncodeToString(sum[:]),
+	}})
+	if err != nil {
+		return nil, s.die(err)
+	}
 	t, err := s.trust.Install(a.Bundle)
 	if f, ok := verdict.Find(err); ok {
-		if err := s.audit.Event(ctx, audit.Event{ID: audit.TrustRefused, Outcome: audit.Refused, Fields: map[string]string{
-			"previous": strconv.FormatInt(previous, 10), "reason": string(f.Reason), "detail": f.Error(),
-		}}); err != nil {
+		if err := intent.Outcome(ctx, audit.Refused, map[string]string{"reason": string(f.Reason), "detail": f.Error()}); err != nil {
 			return nil, s.die(err)
 		}
 		return nil, refused(err)
 	}
 	if err != nil {
-		return nil, s.die(err)
+		return nil, s.die(errors.Join(err, intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()})))
 	}
-	digest := t.Digest()
-	if err := s.audit.Event(ctx, audit.Event{ID: audit.TrustInstalled, Outcome: audit.Success, Fields: map[string]string{
-		"version": strconv.FormatInt(t.Version(), 10), "previous": strconv.FormatInt(previous, 10),
-		"sha256": hex.EncodeToString(digest[:]), "stations": strconv.Itoa(len(t.Stations())),
-	}}); err != nil {
+	if err := intent.Outcome(ctx, audit.Success, map[string]string{
+		"version": strconv.FormatInt(t.Version(), 10), "stations": strconv.Itoa(len(t.Stations())),
+	}); err != nil {
 		return nil, s.die(err)
 	}
 	return Trust{Version: t.Version(), Stations: t.Stations()}, s.sealLog(ctx)
@@ -96,6 +100,8 @@ func (s *Station) keyPEM() (any, error) {
 // issueTrust makes the next bundle from the installed one, signs it with this
 // authority's key and, when that is enough, installs it here too.
 func (s *Station) issueTrust(ctx context.Context, a IssueArgs) (any, error) {
+	s.sealing.Lock() // one next bundle at a time
+	defer s.sealing.Unlock()
 	if s.identity.Role != string(trust.Authority) {
 		return nil, control.Failf(control.CodeUsage, "this station is a %s; only an authority issues trust bundles", s.identity.Role)
 	}

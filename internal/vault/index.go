@@ -21,8 +21,9 @@ const (
 	// MaxFiles is the most files of one item; limit.Default allows as many
 	// directory entries on a medium.
 	MaxFiles = 200_000
-	// MaxName is in bytes of UTF-8, as limit.Default has it for paths.
-	MaxName = 4096
+	// MaxName is in bytes of UTF-8: a path on a medium, of which limit.Default
+	// allows 4096, behind the name of the volume that it lies on.
+	MaxName = 4096 + 64
 	// maxEntries is the most bytes of all entries of one index.
 	maxEntries = 64 << 20
 

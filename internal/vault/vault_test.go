@@ -18,6 +18,7 @@ import (
 	"testing/iotest"
 
 	"sallyport/internal/durable"
+	"sallyport/internal/limit"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
 )
@@ -183,7 +184,8 @@ func TestSourcesThatReadInPieces(t *testing.T) {
 
 func TestHeldItemKeepsReasonsAndAnyNames(t *testing.T) {
 	v := open(t, vault.Options{})
-	files := []content{{"../../etc/passwd", []byte("a")}, {"same", []byte("b")}, {"same", []byte("c")}, {"/\x00\u202e", []byte("d")}, {strings.Repeat("n", vault.MaxName), nil}}
+	files := []content{{"../../etc/passwd", []byte("a")}, {"same", []byte("b")}, {"same", []byte("c")}, {"/\x00\u202e", []byte("d")}, {strings.Repeat("n", vault.MaxName), nil},
+		{"volume1000/" + strings.Repeat("p", limit.Default().PathBytes), []byte("e")}} // the longest path of a medium, of which all is kept
 	st := stage(t, v, "h", files...)
 	if _, err := st.FS(); err == nil {
 		t.Error("FS serves names that are no paths")

@@ -40,7 +40,9 @@ func filter(pid int) []unix.SockFilter {
 	f.rule(unix.SYS_TGKILL, retKill, cond{arg: 0, op: unix.BPF_JEQ, k: uint32(pid), then: retAllow})
 	f.rule(unix.SYS_MMAP, retAllow,
 		cond{arg: 2, op: unix.BPF_JSET, k: unix.PROT_EXEC, then: retKill},
-		cond{arg: 3, op: unix.BPF_JSET, k: unix.MAP_ANONYMOUS, otherwise: retKill})
+		cond{arg: 3, op: unix.BPF_JSET, k: unix.MAP_ANONYMOUS, otherwise: retKill},
+		// Memory of these two kinds does not count against RLIMIT_DATA.
+		cond{arg: 3, op: unix.BPF_JSET, k: unix.MAP_SHARED | unix.MAP_GROWSDOWN, then: retKill})
 	f.rule(unix.SYS_MPROTECT, retAllow, cond{arg: 2, op: unix.BPF_JSET, k: unix.PROT_EXEC, then: retKill})
 	f.rule(unix.SYS_CLONE, retAllow,
 		cond{arg: 0, op: unix.BPF_JEQ, k: goThread, otherwise: retKill},

@@ -5,7 +5,7 @@
 // without cgo: it changes every thread.
 //
 // What remains after [Lockdown]: reading and writing the descriptors 0 to 4,
-// memory that is never executable, threads, clocks. No path can be opened, no
+// private memory that is never executable, threads, clocks. No path can be opened, no
 // socket made, no program run, no other process traced or signalled. Whatever
 // else is tried ends the process.
 //

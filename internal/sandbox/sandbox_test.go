@@ -96,6 +96,15 @@ func deeds() map[string]func() error {
 			}
 			return nil
 		},
+		"too much memory": func() error {
+			taken := uintptr(0)
+			for ; taken <= 1<<30; taken += 64 << 20 {
+				if err := raw(unix.SYS_MMAP, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANONYMOUS|unix.MAP_PRIVATE, ^uintptr(0))(); err != nil {
+					return nil
+				}
+			}
+			return fmt.Errorf("it has %d MiB", taken>>20)
+		},
 		"open": func() error {
 			_, err := os.Open("/dev/null")
 			if errors.Is(err, fs.ErrPermission) {
@@ -107,6 +116,8 @@ func deeds() map[string]func() error {
 		"fork":             raw(unix.SYS_CLONE, uintptr(unix.SIGCHLD)),
 		"clone3":           raw(unix.SYS_CLONE3, 0, 0),
 		"map-executable":   raw(unix.SYS_MMAP, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_ANONYMOUS|unix.MAP_PRIVATE, ^uintptr(0)),
+		"map-shared":       raw(unix.SYS_MMAP, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANONYMOUS|unix.MAP_SHARED, ^uintptr(0)),
+		"map-growing-down": raw(unix.SYS_MMAP, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANONYMOUS|unix.MAP_PRIVATE|unix.MAP_GROWSDOWN, ^uintptr(0)),
 		"make-executable":  raw(unix.SYS_MPROTECT, p&^4095, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC),
 		"kill":             raw(unix.SYS_KILL, 0, 0),
 		"signal-init":      raw(unix.SYS_TGKILL, 0, 0, 0),
@@ -255,7 +266,7 @@ func TestForbiddenDeedsFailOrKill(t *testing.T) {
 			st, said := c.end()
 			ws := st.Sys().(syscall.WaitStatus)
 			switch name {
-			case "work", "descriptors", "open":
+			case "work", "descriptors", "open", "too much memory":
 				if !st.Success() {
 					t.Errorf("%v %s", st, said)
 				}

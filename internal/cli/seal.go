@@ -147,8 +147,9 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 	if err := os.MkdirAll(filepath.Join(r.Folder, "data"), 0o755); err != nil {
 		return nil, control.Failf(control.CodeUsage, "cannot write the package: %v", err)
 	}
+	signed := false
 	defer func() {
-		if err != nil {
+		if err != nil && !signed {
 			err = errors.Join(err, os.RemoveAll(r.Folder))
 			_ = os.Remove(root) // only when it is empty: others may have put packages there
 		}
@@ -169,10 +170,21 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 	if err := s.do(station.OpSeal, args, nil, &sealed); err != nil {
 		return nil, err
 	}
+	signed = true
 	r.Digest, r.Stream, r.Seq, r.Files = sealed.Digest, sealed.Stream, sealed.Seq, len(args.Files)
 	// Not CreateFile: the folder is new and ours alone, and file systems of media
 	// mounted through FUSE do not know how to rename without replacing.
-	return r, (durable.FS{}).WriteFile("cli.seal", filepath.Join(r.Folder, "manifest.dsse.json"), sealed.Envelope, 0o644)
+	return r, writeManifest(r.Folder, &sealed)
+}
+
+// writeManifest puts a signed envelope beside its files. From the signature on
+// the receiver waits for this very package, so a failure says how to go on.
+func writeManifest(folder string, sealed *station.Sealed) error {
+	err := (durable.FS{}).WriteFile("cli.seal", filepath.Join(folder, "manifest.dsse.json"), sealed.Envelope, 0o644)
+	if err != nil {
+		return fmt.Errorf("package %s is signed, but its manifest could not be written: %w; make room, or copy its folder to another medium, and run 'sallyport seal-again %s --out DIR'", sealed.PackageID, err, sealed.PackageID)
+	}
+	return nil
 }
 
 // input is one file to be sealed under a path.
@@ -345,4 +357,32 @@ func hashFile(name string) (string, error) {
 		return "", fmt.Errorf("cannot read the election definition: %w", err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+type sealAgainCmd struct {
+	Package string `arg:"" help:"The package's id, as 'seal' printed it or as its folder is called."`
+	Out     string `required:"" help:"Folder that holds SALLYPORT/<package id>/data with the package's files." placeholder:"DIR"`
+}
+
+func (sealAgainCmd) Help() string {
+	return `Nothing is signed: the station keeps the envelope of every package that it sealed and gives it out again.
+Receivers take the packages of a stream in their order, so one whose manifest was lost (a full medium, a pulled
+stick) would stop all that follow it. The files must be those that were sealed, or the receiver holds the package.`
+}
+
+func (c *sealAgainCmd) Run(a *app) error {
+	folder := filepath.Join(c.Out, "SALLYPORT", c.Package)
+	if st, err := os.Stat(filepath.Join(folder, "data")); err != nil || !st.IsDir() {
+		return control.Failf(control.CodeUsage, "%s has no folder data: copy the package's files there first", verdict.Escape(folder))
+	}
+	var sealed station.Sealed
+	if err := a.do(station.OpSealAgain, station.SealAgainArgs{PackageID: c.Package}, nil, &sealed); err != nil {
+		return err
+	}
+	if err := writeManifest(folder, &sealed); err != nil {
+		return err
+	}
+	return a.print(sealed, func(w io.Writer) {
+		fmt.Fprintf(w, "wrote the manifest of package %s: stream %s, sequence %d\n  %s\n", sealed.PackageID, sealed.Stream, sealed.Seq, verdict.Escape(folder))
+	})
 }

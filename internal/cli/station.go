@@ -136,8 +136,12 @@ type quarantineShowCmd struct {
 }
 
 func (c *quarantineShowCmd) Run(a *app) error {
-	var h station.Held
-	if err := a.do(station.OpQuarantineShow, station.ItemArgs{Item: c.Item, Verify: c.Verify}, nil, &h); err != nil {
+	s, err := a.connect()
+	if err != nil {
+		return err
+	}
+	h, err := c.ask(s)
+	if err = errors.Join(err, s.close()); err != nil {
 		return err
 	}
 	if err := a.print(h, func(w io.Writer) { showHeld(w, &h) }); err != nil {
@@ -147,6 +151,24 @@ func (c *quarantineShowCmd) Run(a *app) error {
 		return exit{ExitFailed}
 	}
 	return nil
+}
+
+// ask collects the answer, whose files come in parts.
+func (c *quarantineShowCmd) ask(s *session) (h station.Held, err error) {
+	if err := s.do(station.OpQuarantineShow, station.ItemArgs{Item: c.Item, Verify: c.Verify}, nil, &h); err != nil {
+		return h, err
+	}
+	for len(h.Files) < h.Count {
+		var part station.Held
+		if err := s.do(station.OpQuarantineShow, station.ItemArgs{Item: h.Item, From: len(h.Files)}, nil, &part); err != nil {
+			return h, err
+		}
+		if len(part.Files) == 0 {
+			return h, fmt.Errorf("the station shows %d of %d files", len(h.Files), h.Count)
+		}
+		h.Files = append(h.Files, part.Files...)
+	}
+	return h, nil
 }
 
 func showHeld(w io.Writer, h *station.Held) {

@@ -14,6 +14,7 @@ const (
 	OpStatus         = "status"          // NoArgs, Status
 	OpIntake         = "intake"          // IntakeArgs and an open medium, intake.Report
 	OpSeal           = "seal"            // SealArgs, Sealed
+	OpSealAgain      = "seal.again"      // SealAgainArgs, Sealed
 	OpQuarantineList = "quarantine.list" // NoArgs, Quarantine
 	OpQuarantineShow = "quarantine.show" // ItemArgs, Held
 	OpLogShow        = "log.show"        // audit.Filter, Log
@@ -68,6 +69,12 @@ type SealArgs struct {
 	Files          []manifest.File `json:"files"`
 }
 
+// SealAgainArgs name a package that this station has sealed before, to get its
+// envelope once more: nothing is signed.
+type SealAgainArgs struct {
+	PackageID string `json:"package_id"`
+}
+
 // Sealed is a signed envelope, ready to be written beside its files.
 type Sealed struct {
 	PackageID string `json:"package_id"`
@@ -99,6 +106,8 @@ type ItemArgs struct {
 	Item string `json:"item"`
 	// Verify reads all stored bytes again and compares their hashes.
 	Verify bool `json:"verify"`
+	// From is the first file of the answer, which has at most MaxFilesAnswer.
+	From int `json:"from,omitzero"`
 }
 
 // Held is everything known of one held item.
@@ -106,7 +115,8 @@ type Held struct {
 	Item     string            `json:"item"`
 	Facts    intake.ItemFacts  `json:"facts"`
 	Findings []verdict.Finding `json:"findings"`
-	Files    []HeldFile        `json:"files"`
+	Count    int               `json:"count"` // files stored
+	Files    []HeldFile        `json:"files"` // those from ItemArgs.From on
 	Intact   string            `json:"intact,omitzero"` // "yes", or what is wrong; only after Verify
 }
 

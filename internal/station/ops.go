@@ -30,6 +30,8 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return with(c, func(a IntakeArgs) (any, error) { return s.opIntake(ctx, c, a) })
 	case OpSeal:
 		return with(c, func(a SealArgs) (any, error) { return s.opSeal(ctx, a) })
+	case OpSealAgain:
+		return with(c, s.opSealAgain)
 	case OpQuarantineList:
 		return s.quarantine()
 	case OpQuarantineShow:
@@ -66,9 +68,15 @@ func with[A any](c *control.Call, do func(A) (any, error)) (any, error) {
 	return do(a)
 }
 
+// maxMediumName bounds what a caller calls a medium, in bytes: a file name.
+const maxMediumName = 255
+
 func (s *Station) opIntake(ctx context.Context, c *control.Call, a IntakeArgs) (any, error) {
 	if c.Medium == nil {
 		return nil, control.Failf(control.CodeUsage, "no medium came with the request")
+	}
+	if len(a.Name) > maxMediumName {
+		return nil, control.Failf(control.CodeUsage, "the medium's name has %d bytes, at most %d are allowed", len(a.Name), maxMediumName)
 	}
 	flags, err := unix.FcntlInt(c.Medium.Fd(), unix.F_GETFL, 0)
 	if err != nil || flags&unix.O_ACCMODE != unix.O_RDONLY {
@@ -160,6 +168,10 @@ func (s *Station) summarise(id string) HeldSummary {
 	return h
 }
 
+// MaxFilesAnswer bounds the files of one answer about an item; a caller asks
+// again from where it stopped.
+const MaxFilesAnswer = 5000
+
 func (s *Station) showItem(a ItemArgs) (any, error) {
 	id, err := s.findItem(a.Item)
 	if err != nil {
@@ -178,7 +190,9 @@ func (s *Station) showItem(a ItemArgs) (any, error) {
 	if err != nil {
 		return nil, control.Failf(control.CodeNotFound, "item %s cannot be read: %v", id, err)
 	}
-	for _, f := range files {
+	out.Count = len(files)
+	from := min(max(a.From, 0), len(files))
+	for _, f := range files[from:min(from+MaxFilesAnswer, len(files))] {
 		out.Files = append(out.Files, HeldFile{Name: verdict.Escape(f.Name), Size: f.Size, SHA256: hex.EncodeToString(f.SHA256[:]), Partial: f.Partial})
 	}
 	if a.Verify {

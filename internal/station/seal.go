@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -146,4 +147,31 @@ func (s *Station) opSeal(ctx context.Context, a SealArgs) (any, error) {
 		return nil, control.Failf(string(f.Reason), "cannot seal the package: %v", f)
 	}
 	return sealed, err
+}
+
+var sealedID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// opSealAgain gives out an envelope once more whose first copy was lost, such as
+// when the medium was full: the receiver would wait for it for ever.
+func (s *Station) opSealAgain(a SealAgainArgs) (any, error) {
+	if !sealedID.MatchString(a.PackageID) {
+		return nil, control.Failf(control.CodeUsage, "%q is no package id: it has 32 hexadecimal digits", verdict.Escape(a.PackageID))
+	}
+	envelope, err := os.ReadFile(filepath.Join(s.cfg.StateDir, sealedDir, a.PackageID+".dsse.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, control.Failf(control.CodeNotFound, "this station has sealed no package %s", a.PackageID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := manifest.ParseEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(e.Payload)
+	p, err := manifest.Recall(envelope, digest)
+	if err != nil {
+		return nil, err
+	}
+	return &Sealed{PackageID: a.PackageID, Envelope: envelope, Digest: hex.EncodeToString(digest[:]), Stream: p.Stream, Seq: p.Seq}, nil
 }

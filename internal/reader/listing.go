@@ -10,10 +10,14 @@ import (
 )
 
 // Ceilings of a listing that no limit of the configuration names. Package
-// volume stays far below them.
+// volume stays below them.
 const (
-	maxVolumes  = 1024
+	maxVolumes  = 128
+	maxLabel    = 64   // bytes of a volume's label, and of its id
 	maxProblems = 4096 // of the medium and its volumes together
+	// maxKept is the bytes of the frames whose texts the listing keeps. Package
+	// volume has as much for its own form of them, which is the larger one.
+	maxKept = 40 << 20
 )
 
 // Listing is everything on a medium, as the reader found it. It is foreign:
@@ -62,7 +66,11 @@ func (t *talk) list() (*Listing, error) {
 	if err := t.send(wire.TypeList, wire.AppendList(nil, wire.Request{Size: t.size, Limits: t.limits})); err != nil {
 		return nil, t.stop(err)
 	}
-	b := listingBuilder{talk: t, entries: limit.NewBudget("entries of a medium", t.limits.Entries)}
+	b := listingBuilder{
+		talk:    t,
+		entries: limit.NewBudget("entries of a medium", t.limits.Entries),
+		kept:    limit.NewBudget("bytes of texts in the listing of a medium", maxKept),
+	}
 	for !b.done {
 		typ, payload, err := t.in.Next()
 		if err == nil {
@@ -89,6 +97,7 @@ type listingBuilder struct {
 	*talk
 	list     *Listing // nil before the medium frame
 	entries  *limit.Budget
+	kept     *limit.Budget
 	progress int64
 	problems int
 	done     bool
@@ -117,17 +126,29 @@ func (b *listingBuilder) add(typ wire.Type, payload []byte) error {
 		return b.refusal(payload)
 	case wire.TypeMedium:
 		return b.medium(payload)
-	case wire.TypeVolume:
-		return b.volume(payload)
-	case wire.TypeProblem:
-		return b.problem(payload)
-	case wire.TypeEntries:
-		return wire.ParseEntries(payload, b.entry)
+	case wire.TypeVolume, wire.TypeProblem, wire.TypeEntries:
+		return b.keep(typ, payload)
 	case wire.TypeListed:
 		b.done = true
 		return wire.ParseEmpty(payload)
 	}
 	return lie("%s inside a listing", typ)
+}
+
+// keep takes a frame whose texts stay in memory: each of them is a part of the
+// frame's one copy. A medium can have this much to say, so that it is over a
+// limit and no lie.
+func (b *listingBuilder) keep(typ wire.Type, payload []byte) error {
+	if err := b.kept.Take(int64(len(payload))); err != nil {
+		return verdict.New(verdict.OverLimit, "listing of the medium", "%s", err.Error())
+	}
+	switch typ {
+	case wire.TypeVolume:
+		return b.volume(payload)
+	case wire.TypeProblem:
+		return b.problem(payload)
+	}
+	return wire.ParseEntries(payload, b.entry)
 }
 
 func (b *listingBuilder) medium(payload []byte) error {
@@ -155,6 +176,9 @@ func (b *listingBuilder) volume(payload []byte) error {
 	}
 	if len(b.list.Volumes) >= maxVolumes {
 		return lie("more than %d volumes", maxVolumes)
+	}
+	if len(v.Label) > maxLabel || len(v.ID) > maxLabel {
+		return lie("a volume with a label of %d and an id of %d bytes, at most %d", len(v.Label), len(v.ID), maxLabel)
 	}
 	switch v.FS {
 	case "", "fat12", "fat16", "fat32", "exfat":

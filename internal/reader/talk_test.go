@@ -2,8 +2,11 @@ package reader
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +34,10 @@ func (s *script) medium() *script {
 
 func (s *script) volume() *script {
 	return s.frame(wire.TypeVolume, wire.AppendVolume(nil, wire.Volume{Size: testSize, FS: "fat32", Label: "L", ID: "I"}))
+}
+
+func (s *script) named(label, id string) *script {
+	return s.frame(wire.TypeVolume, wire.AppendVolume(nil, wire.Volume{FS: "fat32", Label: label, ID: id}))
 }
 
 func (s *script) problem(r verdict.Reason) *script {
@@ -230,6 +237,9 @@ func TestLiesCostTheMedium(t *testing.T) {
 		"more entries than allowed":            func(s *script) { s.medium().volume().entries(make7()...).listed() },
 		"too many problems":                    func(s *script) { s.medium(); many(s, maxProblems+1) },
 		"too many volumes":                     func(s *script) { s.medium(); volumes(s, maxVolumes+1) },
+		"a volume with a long label":           func(s *script) { s.medium().named(strings.Repeat("l", maxLabel+1), "") },
+		"a volume with a long id":              func(s *script) { s.medium().named("", strings.Repeat("i", maxLabel+1)) },
+		"a finding with a long text":           func(s *script) { s.medium().frame(wire.TypeProblem, longFinding()) },
 		"an empty path":                        entry(wire.Entry{}),
 		"an absolute path":                     entry(wire.Entry{Path: "/etc/passwd"}),
 		"a path with ..":                       entry(wire.Entry{Path: "a/../b"}),
@@ -293,6 +303,86 @@ func make7() []wire.Entry {
 		list[i].Path = string(rune('a' + i))
 	}
 	return list
+}
+
+// longFinding is a finding with one byte more than its place may have.
+func longFinding() []byte {
+	b := wire.AppendFinding(nil, verdict.New(verdict.Unreadable, strings.Repeat("w", wire.MaxFinding), ""))
+	at := 1 + len(verdict.Unreadable)
+	b = slices.Insert(b, at+2, 'w')
+	binary.LittleEndian.PutUint16(b[at:], wire.MaxFinding+1)
+	return b
+}
+
+// endless says the same frame for ever, after a beginning.
+type endless struct {
+	first *bytes.Buffer
+	frame []byte
+	said  int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.first.Len() > 0 {
+		return e.first.Read(p)
+	}
+	n := copy(p, e.frame[e.said%int64(len(e.frame)):])
+	e.said += int64(n)
+	return n, nil
+}
+
+// TestTextsOfAListingAreBounded: a child that was taken over may say as many
+// entries and problems as are allowed, each with the longest texts. The memory
+// of the station does not depend on its good will.
+func TestTextsOfAListingAreBounded(t *testing.T) {
+	limits := limit.Default()
+	limits.Stall, limits.Total = time.Minute, time.Minute
+	text := strings.Repeat(strings.Repeat("p", 999)+"/", 4)[:3999]
+	var e []byte
+	for range 10 {
+		e = wire.AppendEntry(e, wire.Entry{Path: text, Problem: verdict.New(verdict.Unreadable, text, "%s", text)})
+	}
+	begin := new(script).medium().volume()
+	say := &endless{first: &begin.Buffer, frame: new(script).frame(wire.TypeEntries, e).Bytes()}
+	tk := newTalk(struct {
+		io.Reader
+		io.Writer
+	}{say, io.Discard}, &ring{mem: testRing}, limits, testSize)
+	_, err := tk.list()
+	if f, ok := verdict.Find(err); !ok || f.Reason != verdict.OverLimit {
+		t.Errorf("the listing ended with %v", err)
+	}
+	if most := int64(maxKept + 1<<20); say.said > most {
+		t.Errorf("%d bytes were taken, at most %d should be", say.said, most)
+	}
+}
+
+// TestTheLargestListingPasses: as package volume makes it at most.
+func TestTheLargestListingPasses(t *testing.T) {
+	limits := limit.Default()
+	s := new(script)
+	s.medium()
+	for range maxVolumes {
+		s.named(strings.Repeat("\uFFFD", 11), "1234-5678")
+	}
+	for left := limits.Entries; left > 0; left -= 500 {
+		list := make([]wire.Entry, 500)
+		for i := range list {
+			list[i] = wire.Entry{Path: fmt.Sprintf("%070d", left-int64(i)), Modified: "2026-11-03T20:00:00"}
+		}
+		s.entries(list...)
+	}
+	s.listed()
+	tk := newTalk(struct {
+		io.Reader
+		io.Writer
+	}{&s.Buffer, io.Discard}, &ring{mem: testRing}, limits, testSize)
+	list, err := tk.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(len(list.Entries)) != limits.Entries || len(list.Volumes) != maxVolumes {
+		t.Errorf("%d entries, %d volumes", len(list.Entries), len(list.Volumes))
+	}
 }
 
 func many(s *script, n int) {

@@ -10,9 +10,11 @@ import (
 	"sallyport/internal/verdict"
 )
 
-// MaxText is the longest text in bytes: a path, or the place or detail of a
-// finding, of which longer ones are cut.
-const MaxText = 4096
+// The longest texts in bytes.
+const (
+	MaxText    = 4096 // a path
+	MaxFinding = 512  // the place or the detail of a finding; longer ones are cut
+)
 
 // Each message has one encoding. Integers are little-endian and unsigned,
 // texts are UTF-8 after their length in one byte (short) or two.
@@ -117,9 +119,9 @@ func ParseVolume(b []byte) (Volume, error) {
 	return v, c.end()
 }
 
-// AppendFinding encodes f; longer texts than 4096 bytes are cut.
+// AppendFinding encodes f; longer texts than [MaxFinding] are cut.
 func AppendFinding(b []byte, f *verdict.Finding) []byte {
-	return appendLong(appendLong(appendShort(b, string(f.Reason)), f.Where), f.Detail)
+	return appendLong(appendLong(appendShort(b, string(f.Reason)), f.Where, MaxFinding), f.Detail, MaxFinding)
 }
 
 // ParseFinding decodes a finding. Whether its reason exists, and may come from
@@ -154,7 +156,7 @@ func AppendEntry(b []byte, e Entry) []byte {
 		flags |= flagProblem
 	}
 	b = binary.LittleEndian.AppendUint64(append(b, flags), uint64(e.Size))
-	b = appendShort(appendLong(b, e.Path), e.Modified)
+	b = appendShort(appendLong(b, e.Path, MaxText), e.Modified)
 	if e.Problem != nil {
 		b = AppendFinding(b, e.Problem)
 	}
@@ -170,7 +172,7 @@ func ParseEntries(b []byte, take func(Entry) error) error {
 		if flags > flagDir|flagProblem {
 			c.fail("unknown flags of an entry")
 		}
-		e := Entry{Dir: flags&flagDir != 0, Size: c.i64(), Path: c.long(), Modified: c.short()}
+		e := Entry{Dir: flags&flagDir != 0, Size: c.i64(), Path: c.long(MaxText), Modified: c.short()}
 		if flags&flagProblem != 0 {
 			e.Problem = c.finding()
 		}
@@ -260,8 +262,8 @@ func appendShort(b []byte, s string) []byte {
 	return append(append(b, byte(len(s))), s...)
 }
 
-func appendLong(b []byte, s string) []byte {
-	s = cut(s, MaxText)
+func appendLong(b []byte, s string, most int) []byte {
+	s = cut(s, most)
 	return append(binary.LittleEndian.AppendUint16(b, uint16(len(s))), s...)
 }
 
@@ -329,11 +331,11 @@ func (c *cursor) text(n, most int) string {
 	return s
 }
 
-func (c *cursor) short() string { return c.text(int(c.u8()), 255) }
-func (c *cursor) long() string  { return c.text(c.u16(), MaxText) }
+func (c *cursor) short() string        { return c.text(int(c.u8()), 255) }
+func (c *cursor) long(most int) string { return c.text(c.u16(), most) }
 
 func (c *cursor) finding() *verdict.Finding {
-	return &verdict.Finding{Reason: verdict.Reason(c.short()), Where: c.long(), Detail: c.long()}
+	return &verdict.Finding{Reason: verdict.Reason(c.short()), Where: c.long(MaxFinding), Detail: c.long(MaxFinding)}
 }
 
 // end returns the first error, or one when bytes are left.

@@ -64,7 +64,7 @@ func TestParseGivesWhatWasEncoded(t *testing.T) {
 func TestLongAndBrokenTextsAreSentShortAndValid(t *testing.T) {
 	f := verdict.New(verdict.Unreadable, strings.Repeat("ä", 5000), "\xff\xfe")
 	got, err := wire.ParseFinding(wire.AppendFinding(nil, f))
-	if err != nil || len(got.Where) != wire.MaxText || !strings.HasPrefix(f.Where, got.Where) || got.Detail != "\uFFFD" {
+	if err != nil || len(got.Where) != wire.MaxFinding || !strings.HasPrefix(f.Where, got.Where) || got.Detail != "\uFFFD" {
 		t.Errorf("%v: %d bytes, %q", err, len(got.Where), got.Detail)
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -152,10 +150,7 @@ func newScene(t *testing.T) *scene {
 					t.Fatalf("the scene cannot be set: %+v", rep)
 				}
 			}
-			block, _ := pem.Decode(asked[station.Document](t, s, station.OpTrustKey, station.NoArgs{}).Body)
-			key, err := x509.ParsePKIXPublicKey(block.Bytes)
-			sc.ems.must(err)
-			sc.keys = []*ecdsa.PublicKey{key.(*ecdsa.PublicKey)}
+			sc.keys = publicKeys(t, s)
 		})
 	})
 	second["SALLYPORT/"+sc.bad+"/data/note.txt"] = []byte("changed")[:6]

@@ -2,9 +2,12 @@ package station_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -240,6 +243,17 @@ func small(t testing.TB, name string) []byte {
 func entries(t testing.TB, s *station.Station, event string) []audit.Entry {
 	t.Helper()
 	return asked[station.Log](t, s, station.OpLogShow, audit.Filter{Event: event}).Entries
+}
+
+// publicKeys is the station's key as it gives it to sallyport-verify.
+func publicKeys(t testing.TB, s *station.Station) []*ecdsa.PublicKey {
+	t.Helper()
+	block, _ := pem.Decode(asked[station.Document](t, s, station.OpTrustKey, station.NoArgs{}).Body)
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*ecdsa.PublicKey{key.(*ecdsa.PublicKey)}
 }
 
 // checkLog verifies the log of a closed station with its public key alone.

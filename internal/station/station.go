@@ -80,8 +80,7 @@ type Station struct {
 	core     *ems.Core
 	trust    *trust.Store
 	intake   *intake.Intake
-	sealing  sync.Mutex // one package at a time
-	trusting sync.Mutex // one trust bundle at a time
+	sealing  sync.Mutex // one package or trust bundle at a time
 	started  time.Time
 
 	// fatal receives the error that makes the daemon stop.

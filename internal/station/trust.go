@@ -105,8 +105,6 @@ func (s *Station) issueTrust(ctx context.Context, a IssueArgs) (any, error) {
 	if s.identity.Role != string(trust.Authority) {
 		return nil, control.Failf(control.CodeUsage, "this station is a %s; only an authority issues trust bundles", s.identity.Role)
 	}
-	s.trusting.Lock()
-	defer s.trusting.Unlock()
 	next := trust.Bundle{Version: 1, Issued: s.opt.Now().UTC().Format(time.RFC3339)}
 	if t, err := s.trust.Current(); err == nil {
 		next.Version, next.Stations = t.Version()+1, t.Stations()

@@ -20,15 +20,20 @@ import (
 
 // process is the running child with the parent's end of its socket.
 type process struct {
-	proc    *os.Process
-	conn    *os.File
-	ring    *ring
-	log     zerolog.Logger
-	ending  sync.Once
-	closed  atomic.Bool   // by the parent's own will
-	exited  chan struct{} // closed when the child is reaped and its output read
-	state   *os.ProcessState
-	waitErr error
+	proc *os.Process
+	conn *os.File
+	ring *ring
+	log  zerolog.Logger
+	// patience is the wait for the end after SIGKILL. A child that sleeps in the
+	// kernel for a broken device dies when the device answers, or never; the
+	// answer about the medium does not wait for that.
+	patience time.Duration
+	ending   sync.Once
+	lost     sync.Once
+	closed   atomic.Bool   // by the parent's own will
+	exited   chan struct{} // closed when the child is reaped and its output read
+	state    *os.ProcessState
+	waitErr  error
 }
 
 // environment keeps the child's runtime within its memory and away from files:
@@ -70,7 +75,7 @@ func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string,
 	}
 	defer memory.Close()
 
-	p := &process{conn: ours, ring: shared, log: log, exited: make(chan struct{})}
+	p := &process{conn: ours, ring: shared, log: log, patience: 5 * time.Second, exited: make(chan struct{})}
 	var namespaces []string
 	for _, a := range sandbox.Attempts() {
 		namespaces = a.Namespaces
@@ -133,15 +138,27 @@ func (p *process) reap(stderr *os.File) {
 	close(p.exited)
 }
 
-// end kills the child, waits until it is reaped, and frees what it used.
+// end kills the child, waits for its end, and frees what the parent used for it.
 func (p *process) end() {
 	p.ending.Do(func() {
 		p.closed.Store(true)
 		p.kill()
-		<-p.exited
+		p.gone()
 		p.conn.Close()
 		p.ring.close()
 	})
+}
+
+// gone waits until a killed child is reaped. One that is not within the time is
+// left to the goroutine that reaps it.
+func (p *process) gone() {
+	select {
+	case <-p.exited:
+	case <-time.After(p.patience):
+		p.lost.Do(func() {
+			p.log.Error().Int("pid", p.pid()).Msg("the reader does not end after SIGKILL: the kernel waits for the medium; unplug it")
+		})
+	}
 }
 
 // farewell says how a child ended whose socket has ended; one that closed the
@@ -151,7 +168,7 @@ func (p *process) farewell() string {
 	case <-p.exited:
 	case <-time.After(2 * time.Second):
 		p.kill()
-		<-p.exited
+		p.gone()
 		return "it closed its connection and went on"
 	}
 	if p.waitErr != nil {

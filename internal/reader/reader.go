@@ -103,6 +103,8 @@ func (s *Session) Proof() sandbox.Proof { return s.proof }
 
 // Close ends the child, waits until it is gone, and frees everything. A
 // stream that is being read ends with an error. Closing again does nothing.
+// A child that the kernel holds for a device that does not answer is waited
+// for some seconds and then left to end by itself; the log says so.
 func (s *Session) Close() error {
 	s.cancel()
 	s.child.end()

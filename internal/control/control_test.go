@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -91,6 +92,71 @@ func TestFailuresReachTheCallerAndInternalTextDoesNot(t *testing.T) {
 		err = control.Do(c, op, struct{}{}, nil, nil, nil)
 		var f *control.Failure
 		if !errors.As(err, &f) || !strings.Contains(f.Message, want) || strings.Contains(f.Message, "secret") {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+}
+
+// TestACallerThatDoesNotReadHoldsTheWorkOnce: and when it reads again, every
+// frame is whole and the answer is there.
+func TestACallerThatDoesNotReadHoldsTheWorkOnce(t *testing.T) {
+	server, client, err := control.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	worked := make(chan time.Duration, 1)
+	s := &control.Server{Log: zerolog.Nop(), Handler: handler(func(_ context.Context, c *control.Call) (any, error) {
+		began := time.Now()
+		for range 100_000 { // far more than the socket holds
+			c.Progress(control.Progress{Phase: "reading", Done: 1 << 33, Total: 1 << 34})
+		}
+		worked <- time.Since(began)
+		return reply{Text: "done"}, nil
+	})}
+	go s.ServeConn(t.Context(), server)
+	body := `{"op":"x","args":{}}`
+	if _, err := client.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
+		t.Fatal(err)
+	}
+	if d := <-worked; d > 5*time.Second {
+		t.Errorf("the work was held up for %s", d)
+	}
+	all, err := io.ReadAll(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for len(all) > 0 {
+		n := binary.BigEndian.Uint32(all)
+		if int(n)+4 > len(all) {
+			t.Fatalf("a frame of %d bytes, %d are left", n, len(all)-4)
+		}
+		last, all = string(all[4:4+n]), all[4+n:]
+		if !strings.HasPrefix(last, `{"progress":`) && len(all) > 0 {
+			t.Fatalf("in the middle: %.200q", last)
+		}
+	}
+	if !strings.Contains(last, `"result":{"text":"done"`) {
+		t.Errorf("the last frame is %.200q", last)
+	}
+}
+
+func TestAnAnswerThatIsTooLargeIsAFailure(t *testing.T) {
+	path := serve(t, &control.Server{Log: zerolog.Nop(), Handler: handler(func(_ context.Context, c *control.Call) (any, error) {
+		text := strings.Repeat("x", control.MaxFrame)
+		if c.Op == "fails" {
+			return nil, control.Failf(control.CodeUsage, "%s", text)
+		}
+		return reply{Text: text}, nil
+	})})
+	for _, op := range []string{"works", "fails"} {
+		c, err := control.Dial(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = control.Do(c, op, struct{}{}, nil, nil, nil)
+		var f *control.Failure
+		if !errors.As(err, &f) || f.Code != control.CodeOverLimit || !strings.Contains(f.Message, "at most 67108864") {
 			t.Errorf("%s: %v", op, err)
 		}
 	}

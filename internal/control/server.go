@@ -22,6 +22,9 @@ import (
 type Peer struct {
 	UID, GID uint32
 	PID      int32
+	// Denials is the number of calls that a report to [Server.Denied] stands
+	// for; this one was the last. Zero elsewhere.
+	Denials int
 }
 
 // Call is one request on its way through a [Handler].
@@ -32,8 +35,8 @@ type Call struct {
 	// to the server, which closes it when the handler returns.
 	Medium *os.File
 	Peer   Peer
-	// Progress reports to the caller; it never blocks for long and a caller that
-	// has gone away is ignored: the operation ends on its own terms.
+	// Progress reports to the caller. A caller that has gone away or does not read
+	// is ignored: the operation ends on its own terms. For one goroutine.
 	Progress func(Progress)
 }
 
@@ -61,9 +64,13 @@ func (a Access) allows(p Peer, groups []uint32) bool {
 type Server struct {
 	Handler Handler
 	Access  Access
-	// Denied is told of every caller that was turned away; it must not block.
+	// Denied is told of callers that were turned away: of each user's first call
+	// at once, of further ones at most once a minute with their number. Nothing
+	// is lost: what is left is told before Serve returns. Calls do not overlap.
 	Denied func(Peer)
 	Log    zerolog.Logger
+
+	denials denials
 }
 
 // maxCallers bounds the connections that are served at once.
@@ -97,6 +104,9 @@ func Listen(path string) (*net.UnixListener, error) {
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	if s.Denied != nil {
+		defer s.denials.flush(s.Denied)
+	}
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	room := make(chan struct{}, maxCallers)
@@ -134,9 +144,9 @@ func (s *Server) ServeConn(ctx context.Context, c *net.UnixConn) {
 	}
 	if !s.Access.allows(peer, groups) {
 		if s.Denied != nil {
-			s.Denied(peer)
+			s.denials.add(peer, s.Denied)
 		}
-		s.send(c, answer{Failure: Failf(CodeDenied, "your user (uid %d) may not use this station; ask the administrator to add it to control.operator_uids", peer.UID)})
+		s.send(&line{c: c}, answer{Failure: Failf(CodeDenied, "your user (uid %d) may not use this station; ask the administrator to add it to control.operator_uids", peer.UID)})
 		return
 	}
 	c.SetReadDeadline(time.Now().Add(requestTime))
@@ -144,18 +154,60 @@ func (s *Server) ServeConn(ctx context.Context, c *net.UnixConn) {
 	medium, err := readFrame(c, &req)
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
-			s.send(c, answer{Failure: Failf(CodeUsage, "the request is malformed: %v", err)})
+			s.send(&line{c: c}, answer{Failure: Failf(CodeUsage, "the request is malformed: %v", err)})
 		}
 		return
 	}
 	if medium != nil {
 		defer medium.Close()
 	}
-	call := &Call{Op: req.Op, Args: req.Args, Medium: medium, Peer: peer, Progress: func(p Progress) {
-		c.SetWriteDeadline(time.Now().Add(time.Second))
-		_ = writeFrame(c, answer{Progress: &p}, nil) // the caller may have gone; the work goes on
-	}}
-	s.send(c, s.outcome(s.Handler.Handle(ctx, call)))
+	l := &line{c: c}
+	call := &Call{Op: req.Op, Args: req.Args, Medium: medium, Peer: peer, Progress: l.progress}
+	s.send(l, s.outcome(s.Handler.Handle(ctx, call)))
+}
+
+// line is the way back to one caller.
+type line struct {
+	c     *net.UnixConn
+	stuck bool   // the caller does not take what it is sent
+	rest  []byte // of the frame that the caller took a part of
+}
+
+// progressTime bounds the one wait for a caller that does not read.
+const progressTime = time.Second
+
+// progress sends p, unless the caller has failed to take an earlier one: the
+// work must not wait for it again.
+func (l *line) progress(p Progress) {
+	if l.stuck {
+		return
+	}
+	head, body, err := frame(answer{Progress: &p})
+	if err != nil {
+		return // of no use to anybody
+	}
+	l.c.SetWriteDeadline(time.Now().Add(progressTime))
+	b := append(head, body...)
+	n, err := l.c.Write(b)
+	if err != nil {
+		l.stuck, l.rest = true, b[n:]
+	}
+}
+
+// finish sends the last frame, behind what is left of an earlier one, so that
+// a caller that reads again understands it.
+func (l *line) finish(a answer) error {
+	head, body, err := frame(a)
+	if err != nil {
+		return err
+	}
+	l.c.SetWriteDeadline(time.Now().Add(requestTime))
+	for _, b := range [][]byte{l.rest, head, body} {
+		if _, err := l.c.Write(b); err != nil {
+			return fmt.Errorf("cannot send a control message: %w", err)
+		}
+	}
+	return nil
 }
 
 func (s *Server) outcome(v any, err error) answer {
@@ -174,9 +226,14 @@ func (s *Server) outcome(v any, err error) answer {
 	return answer{Failure: f}
 }
 
-func (s *Server) send(c *net.UnixConn, a answer) {
-	c.SetWriteDeadline(time.Now().Add(requestTime))
-	if err := writeFrame(c, a, nil); err != nil {
+func (s *Server) send(l *line, a answer) {
+	err := l.finish(a)
+	var large *tooLarge
+	if errors.As(err, &large) {
+		s.Log.Warn().Err(err).Msg("an answer is too large for its caller")
+		err = l.finish(answer{Failure: Failf(CodeOverLimit, "the answer has %d bytes, and at most %d can be sent; this concerns the answer, not the work", large.size, MaxFrame)})
+	}
+	if err != nil {
 		s.Log.Info().Err(err).Msg("the caller left before its answer")
 	}
 }

@@ -62,6 +62,7 @@ const (
 	CodeNotFound    = "not-found"
 	CodeUnavailable = "unavailable"
 	CodeInternal    = "internal"
+	CodeOverLimit   = "over-limit" // as the verdict's reason
 )
 
 // Failf makes a [Failure].
@@ -69,16 +70,31 @@ func Failf(code, format string, args ...any) *Failure {
 	return &Failure{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// writeFrame sends v, and file with its first bytes when it is not nil.
-func writeFrame(c *net.UnixConn, v any, file *os.File) error {
-	body, err := json.Marshal(v, json.Deterministic(true))
+// tooLarge is a message over [MaxFrame].
+type tooLarge struct{ size int }
+
+func (e *tooLarge) Error() string {
+	return fmt.Sprintf("cannot send a control message of %d bytes: at most %d are allowed", e.size, MaxFrame)
+}
+
+// frame encodes v as length and body.
+func frame(v any) (head, body []byte, err error) {
+	body, err = json.Marshal(v, json.Deterministic(true))
 	if err != nil {
-		return fmt.Errorf("cannot encode a control message: %w", err)
+		return nil, nil, fmt.Errorf("cannot encode a control message: %w", err)
 	}
 	if len(body) > MaxFrame {
-		return fmt.Errorf("cannot send a control message of %d bytes: at most %d are allowed", len(body), MaxFrame)
+		return nil, nil, &tooLarge{len(body)}
 	}
-	head := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	return binary.BigEndian.AppendUint32(nil, uint32(len(body))), body, nil
+}
+
+// writeFrame sends v, and file with its first bytes when it is not nil.
+func writeFrame(c *net.UnixConn, v any, file *os.File) error {
+	head, body, err := frame(v)
+	if err != nil {
+		return err
+	}
 	var rights []byte
 	if file != nil {
 		rights = unix.UnixRights(int(file.Fd()))

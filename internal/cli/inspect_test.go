@@ -170,7 +170,7 @@ func TestInspectEscapesNames(t *testing.T) {
 				t.Errorf("%v prints %q raw:\n%q", args[:1], c, r.out)
 			}
 		}
-		for _, shown := range []string{`x1b[2J`, `u202e`} {
+		for _, shown := range []string{"\ufffd[2J", `u202e`} {
 			if !strings.Contains(r.out, shown) {
 				t.Errorf("%v does not show %q:\n%q", args[:1], shown, r.out)
 			}

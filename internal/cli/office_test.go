@@ -119,6 +119,7 @@ func finish(t *testing.T, cmd *exec.Cmd) result {
 // it hangs or dies of a signal.
 func wait(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
+	cmd.WaitDelay = 5 * time.Second // a grandchild may hold the output open
 	timer := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
 	err := cmd.Wait()
 	if !timer.Stop() {

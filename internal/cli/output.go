@@ -24,7 +24,7 @@ import (
 // package control and the reasons of package verdict.
 const (
 	codeFailed      = "failed"
-	codeInterrupted = "interrupted"
+	codeInterrupted = string(verdict.Interrupted) // exit status 5, as a medium that was interrupted
 )
 
 // exit is an error that carries an exit status and has been shown already.

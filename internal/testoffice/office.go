@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -205,6 +206,14 @@ func (s *Station) KillTPM() {
 		_ = s.tpm.Process.Kill() // it may have ended by itself
 		_ = s.tpm.Wait()         // says only that it was killed
 		s.tpm = nil
+	}
+}
+
+// SignalTPM sends the TPM's process a signal, such as SIGSTOP for a TPM that hangs.
+func (s *Station) SignalTPM(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := s.tpm.Process.Signal(sig); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -114,10 +114,22 @@ type rig struct {
 	seq       int64
 }
 
+// memory is a temporary folder in memory where there is one: what a disk adds
+// to these tests is only time.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "intake")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // newRig makes a station; change may alter its configuration before it starts.
 func newRig(t testing.TB, change ...func(*rig)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), tpm: &softTPM{Soft: tpmtest.NewSoft(t)}, authority: tpmtest.NewSoft(t), source: tpmtest.NewSoft(t), stranger: tpmtest.NewSoft(t)}
+	r := &rig{t: t, dir: memory(t), tpm: &softTPM{Soft: tpmtest.NewSoft(t)}, authority: tpmtest.NewSoft(t), source: tpmtest.NewSoft(t), stranger: tpmtest.NewSoft(t)}
 	limits := limit.Default()
 	r.cfg = intake.Config{
 		Reader: reader.Config{Binary: readerBinary, Limits: limits, Log: zerolog.Nop()},

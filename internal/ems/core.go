@@ -72,7 +72,8 @@ func (c *Core) definition(ctx context.Context, id string) (store.Election, *mode
 	}
 	d, err := c.docs.Definition("definition of "+id, e.Definition)
 	if err != nil {
-		return store.Election{}, nil, false, fmt.Errorf("cannot read the stored definition of %q: %w", id, err)
+		// What a stored document breaks is no finding about the package at hand.
+		return store.Election{}, nil, false, fmt.Errorf("cannot read the stored definition of %q: %v", id, err)
 	}
 	return e, d, true, nil
 }

@@ -122,7 +122,7 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 		if err := c.records(ctx, p, f, want, func(b *model.Ballot) error {
 			batch := load.Batch(store.Batch{Device: b.Device, ID: b.Batch})
 			if err := counter.Add(b, batch); err != nil {
-				return err
+				return uncountable(f.Path, err)
 			}
 			packed = b.Pack(packed[:0])
 			return load.Add(store.Row{ID: []byte(b.ID), Batch: batch, Content: packed})
@@ -131,7 +131,7 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 		}
 	}
 	if _, err := counter.Result(); err != nil {
-		return row, err
+		return row, uncountable("manifest files", err)
 	}
 	row.Contests = int64(len(d.Contests))
 	row, err = c.store.AddBallots(ctx, row, load)
@@ -140,6 +140,16 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 		return row, verdict.New(verdict.ContentInvalid, "UniqueId "+conflict.ID, "%v (rule record-repeated)", conflict)
 	}
 	return row, err
+}
+
+// uncountable is the finding about records that each kept the rules and cannot
+// be counted all the same: no fault of the station, whose work goes on. What
+// does not balance is told without its numbers, which are votes.
+func uncountable(where string, err error) error {
+	if errors.Is(err, tally.ErrUnbalanced) {
+		err = tally.ErrUnbalanced
+	}
+	return verdict.New(verdict.ContentInvalid, where, "%v (rule records-uncountable)", err)
 }
 
 // records reads one document of cast vote records.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+
 	"sallyport/internal/verdict"
 )
 
@@ -229,4 +231,13 @@ func TestFindingsNeverQuoteMarks(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v", err)
 	}
+}
+
+// The walker lets nothing of the kind pass that is known. It would be the
+// content's fault and not the station's.
+func TestAValueThatTheModelCannotHoldIsAFinding(t *testing.T) {
+	var into struct{ N int64 }
+	err := json.Unmarshal([]byte(`{"N":"text"}`), &into)
+	w := &walker{file: "a.json"}
+	wantFinding(t, w.failed(err), verdict.ContentInvalid, "a.json#/N", "rule type")
 }

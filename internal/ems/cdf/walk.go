@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sallyport/internal/verdict"
@@ -394,6 +395,10 @@ func (w *walker) failed(err error) error {
 			hint = "; the document must begin with '{', without a byte order mark"
 		}
 		return broken(w.file, w.base+string(syn.JSONPointer), "json", "at byte %d: %v%s", syn.ByteOffset, syn.Err, hint)
+	}
+	var sem *json.SemanticError
+	if errors.As(err, &sem) {
+		return broken(w.file, w.base+string(sem.JSONPointer), "type", "at byte %d: a value of the wrong type", sem.ByteOffset)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return w.broken("json", "the document ends too early")

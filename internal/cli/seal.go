@@ -135,7 +135,8 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 	rand.Read(id) // never fails (crypto/rand)
 	args := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream}
 	root := filepath.Join(c.Out, "SALLYPORT")
-	r = &sealedReport{PackageID: args.PackageID, Folder: filepath.Join(root, args.PackageID)}
+	folder := filepath.Join(root, args.PackageID)
+	r = &sealedReport{PackageID: args.PackageID, Folder: folder}
 	if r.Warnings, err = c.permitted(s); err != nil {
 		return nil, err
 	}
@@ -144,20 +145,20 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(r.Folder, "data"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(folder, "data"), 0o755); err != nil {
 		return nil, control.Failf(control.CodeUsage, "cannot write the package: %v", err)
 	}
 	signed := false
 	defer func() {
 		if err != nil && !signed {
-			err = errors.Join(err, os.RemoveAll(r.Folder))
+			err = errors.Join(err, os.RemoveAll(folder))
 			_ = os.Remove(root) // only when it is empty: others may have put packages there
 		}
 	}()
-	if args.Files, r.Bytes, err = copyAll(a, inputs, filepath.Join(r.Folder, "data")); err != nil {
+	if args.Files, r.Bytes, err = copyAll(a, inputs, filepath.Join(folder, "data")); err != nil {
 		return nil, err
 	}
-	if err := syncFolder(r.Folder); err != nil {
+	if err := syncFolder(folder); err != nil {
 		return nil, err
 	}
 	if args.Kind == manifest.ElectionDefinition && args.ElectionSHA256 == "" {

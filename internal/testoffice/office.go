@@ -235,7 +235,7 @@ cd "$(dirname "$0")"
 for dir in */; do
 	test -f "$dir/sallyport.toml" || continue
 	rm -f "$dir/tpm.sock"
-	swtpm socket --tpm2 --tpmstate dir="$dir/tpm" --server type=unixio,path="$dir/tpm.sock" \
+	swtpm socket --tpm2 --tpmstate dir="$PWD/$dir/tpm" --server type=unixio,path="$PWD/$dir/tpm.sock" \
 		--flags not-need-init,startup-clear --daemon --pid file="$PWD/$dir/tpm.pid"
 done
 %s --config ems-1/sallyport.toml >> ems-1/daemon.log 2>&1 &

@@ -115,8 +115,8 @@ type Held struct {
 	Item     string            `json:"item"`
 	Facts    intake.ItemFacts  `json:"facts"`
 	Findings []verdict.Finding `json:"findings"`
-	Count    int               `json:"count"` // files stored
-	Files    []HeldFile        `json:"files"` // those from ItemArgs.From on
+	Count    int               `json:"count"`           // files stored
+	Files    []HeldFile        `json:"files"`           // those from ItemArgs.From on
 	Intact   string            `json:"intact,omitzero"` // "yes", or what is wrong; only after Verify
 }
 

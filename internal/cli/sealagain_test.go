@@ -43,7 +43,7 @@ func TestALostManifestIsGivenOutAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{first.Dir, second.Dir} {
-		img := testmedia.FATFrom(t, testmedia.Options{Bits: 16, SizeMiB: 8}, dir)
+		img := testmedia.FATFrom(t, testmedia.Options{Bits: 16, SizeMiB: 16}, dir)
 		if r, status, err := o.EMS.Intake(img); err != nil || r.Verdict != verdict.Accepted || status != 0 {
 			t.Fatalf("verdict %+v, exit status %d, %v", r, status, err)
 		}

@@ -51,8 +51,17 @@ Exit status: 0 nothing is wrong, 3 damaged (an intake would hold it), 5 could no
 }
 
 // Help implements kong.HelpProvider.
+func (sealAgainCmd) Help() string {
+	return `Nothing is signed: the station keeps the envelope of every package that it sealed and gives it out again. Receivers take the packages of a stream in their order, so one whose manifest was lost (a full medium, a pulled stick) would stop all that follow it. The files must be those that were sealed, or the receiver holds the package.
+
+    sallyport seal-again 0827f516cd13c56f86ac17871f513aec --out /mnt
+
+Exit status: 0 done, 1 failed, 2 usage or not a package of this station, 5 could not be checked.`
+}
+
+// Help implements kong.HelpProvider.
 func (sealCmd) Help() string {
-	return `The files are read once: what is hashed is what is written to DIR/SALLYPORT/<package id>/data. Then the station's TPM signs the list, and only then the manifest is written: a package without one is never accepted. When anything goes wrong, nothing of the package stays behind.
+	return `The files are read once: what is hashed is what is written to DIR/SALLYPORT/<package id>/data. Then the station's TPM signs the list, and only then the manifest is written: a package without one is never accepted. When anything goes wrong before the signature, nothing of the package stays behind; after it, 'sallyport seal-again' writes the manifest.
 
     sallyport seal --kind election-definition --audience ems-1 \
         --election county-2026 --out /mnt definition.json

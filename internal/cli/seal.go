@@ -365,12 +365,6 @@ type sealAgainCmd struct {
 	Out     string `required:"" help:"Folder that holds SALLYPORT/<package id>/data with the package's files." placeholder:"DIR"`
 }
 
-func (sealAgainCmd) Help() string {
-	return `Nothing is signed: the station keeps the envelope of every package that it sealed and gives it out again.
-Receivers take the packages of a stream in their order, so one whose manifest was lost (a full medium, a pulled
-stick) would stop all that follow it. The files must be those that were sealed, or the receiver holds the package.`
-}
-
 func (c *sealAgainCmd) Run(a *app) error {
 	folder := filepath.Join(c.Out, "SALLYPORT", c.Package)
 	if st, err := os.Stat(filepath.Join(folder, "data")); err != nil || !st.IsDir() {

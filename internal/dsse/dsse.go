@@ -7,11 +7,14 @@
 package dsse
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 
 	"sallyport/internal/limit"
 )
@@ -127,28 +130,82 @@ func (e *Envelope) Encode() ([]byte, error) {
 	return append(b, "]}"...), nil
 }
 
-// Parse reads the one encoding that [Envelope.Encode] writes, with exactly this
+// Sealed is a well-formed envelope that is not decoded: its payload is still
+// base64 in the bytes that it was made of, which must not change. Large
+// envelopes of senders who are not known cost no memory this way.
+type Sealed struct {
+	PayloadType string
+	Signatures  []Signature // 1 to [MaxSignatures], no key id twice
+	payload     []byte      // base64 that was checked
+}
+
+// Scan reads the one encoding that [Envelope.Encode] writes, with exactly this
 // payload type. More than maxBytes bytes are a [limit.Exceeded], everything else
-// that is wrong an [Error]. The payload is decoded from base64 and not looked at.
-func Parse(data []byte, payloadType string, maxBytes int64) (*Envelope, error) {
+// that is wrong an [Error]. The payload is checked to be base64 and not looked at.
+func Scan(data []byte, payloadType string, maxBytes int64) (*Sealed, error) {
 	if err := limit.Check("bytes of an envelope", int64(len(data)), maxBytes); err != nil {
 		return nil, err
 	}
 	c := &cursor{data: data}
-	e, err := c.envelope()
+	s, err := c.envelope()
 	if err != nil {
-		return nil, diagnose(data, err)
+		return nil, c.diagnose(err)
 	}
-	if err := checkType(e.PayloadType); err != nil {
+	if err := checkType(s.PayloadType); err != nil {
 		return nil, err
 	}
-	if e.PayloadType != payloadType {
-		return nil, &Error{"payloadType", fmt.Sprintf("is %q, must be %q", e.PayloadType, payloadType)}
+	if s.PayloadType != payloadType {
+		return nil, &Error{"payloadType", fmt.Sprintf("is %q, must be %q", s.PayloadType, payloadType)}
 	}
-	if err := checkSignatures(e.Signatures); err != nil {
+	if err := checkSignatures(s.Signatures); err != nil {
 		return nil, err
 	}
-	return e, nil
+	return s, nil
+}
+
+// Parse is [Scan] and decodes the payload.
+func Parse(data []byte, payloadType string, maxBytes int64) (*Envelope, error) {
+	s, err := Scan(data, payloadType, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	b := bytes.NewBuffer(make([]byte, 0, s.size()))
+	s.decode(b)
+	return &Envelope{Payload: b.Bytes(), PayloadType: s.PayloadType, Signatures: s.Signatures}, nil
+}
+
+// Digests returns what each signature signs, as [Digest], and SHA-256 of the
+// payload.
+func (s *Sealed) Digests() (signed, payload [32]byte) {
+	outer, inner := sha256.New(), sha256.New()
+	outer.Write(pae(s.PayloadType, s.size()))
+	s.decode(io.MultiWriter(outer, inner))
+	return [32]byte(outer.Sum(nil)), [32]byte(inner.Sum(nil))
+}
+
+// Payload returns the payload's bytes as a string, made by one allocation.
+func (s *Sealed) Payload() string {
+	var b strings.Builder
+	b.Grow(s.size())
+	s.decode(&b)
+	return b.String()
+}
+
+// size is the length of the payload in bytes.
+func (s *Sealed) size() int {
+	return len(s.payload)/4*3 - bytes.Count(s.payload[max(0, len(s.payload)-2):], []byte{'='})
+}
+
+// decode writes the payload in pieces to w, which is memory or a hash and does
+// not fail. Neither does the decoder: [Scan] has checked what it reads.
+func (s *Sealed) decode(w io.Writer) {
+	const piece = 32 << 10
+	var buf [piece / 4 * 3]byte
+	for rest := s.payload; len(rest) > 0; {
+		n, _ := base64.StdEncoding.Decode(buf[:], rest[:min(piece, len(rest))])
+		_, _ = w.Write(buf[:n])
+		rest = rest[min(piece, len(rest)):]
+	}
 }
 
 // checkType keeps payload types to characters that JSON never escapes, so that

@@ -12,23 +12,27 @@ import (
 
 // cursor reads the one encoding of an envelope from left to right. An envelope
 // is mostly one base64 string of up to tens of megabytes: a general JSON decoder
-// would hold it three times over to prove that it is canonical, the cursor holds
-// the payload once. A fuzz target compares it with strictjson.
+// would hold it three times over to prove that it is canonical, the cursor
+// copies nothing of it. A fuzz target compares it with strictjson.
 type cursor struct {
 	data []byte
 	at   int
 }
 
-// errNotCanonical is replaced by [diagnose] with what a JSON decoder finds.
+// maxDiagnosed is the size in bytes of an envelope that is worth a JSON decoder
+// to say what is wrong with it; most are below it.
+const maxDiagnosed = 1 << 20
+
+// errNotCanonical is replaced by diagnose with what a JSON decoder finds.
 var errNotCanonical = errors.New("not canonical")
 
-func (c *cursor) envelope() (*Envelope, error) {
-	e := &Envelope{}
+func (c *cursor) envelope() (*Sealed, error) {
+	e := &Sealed{}
 	if !c.literal(`{"payload":"`) {
 		return nil, errNotCanonical
 	}
 	var err error
-	if e.Payload, err = c.base64("payload"); err != nil {
+	if e.payload, err = c.base64("payload", len(c.data)); err != nil {
 		return nil, err
 	}
 	if !c.literal(`,"payloadType":"`) {
@@ -67,8 +71,13 @@ func (c *cursor) signature(where string) (s Signature, err error) {
 		return s, errNotCanonical
 	}
 	s.KeyID = string(id)
-	if s.Sig, err = c.base64(where + "/sig"); err != nil {
+	// Longer ones than are allowed can be read, so that the error names the length.
+	sig, err := c.base64(where+"/sig", base64.StdEncoding.EncodedLen(2*MaxSignatureBytes))
+	if err != nil {
 		return s, err
+	}
+	if s.Sig, err = base64.StdEncoding.DecodeString(string(sig)); err != nil {
+		return s, &Error{where + "/sig", err.Error()}
 	}
 	if !c.literal(`}`) {
 		return s, errNotCanonical
@@ -96,33 +105,60 @@ func (c *cursor) text(most int) ([]byte, bool) {
 	return t, true
 }
 
-func (c *cursor) base64(where string) ([]byte, error) {
+// base64 returns a text that is standard base64 with padding, not decoded.
+func (c *cursor) base64(where string, most int) ([]byte, error) {
 	start := c.at
-	t, ok := c.text(len(c.data))
+	t, ok := c.text(most)
 	if !ok {
 		return nil, errNotCanonical
 	}
-	// The decoder skips line ends by itself, and only Strict refuses stray bits.
-	for _, end := range []byte("\r\n") {
-		if i := bytes.IndexByte(t, end); i >= 0 {
-			return nil, &Error{where, fmt.Sprintf("a line end at byte %d, inside base64", start+i)}
+	at := fault(t)
+	switch {
+	case at < 0:
+		return t, nil
+	case at < len(t) && (t[at] == '\r' || t[at] == '\n'):
+		return nil, &Error{where, fmt.Sprintf("a line end at byte %d, inside base64", start+at)}
+	}
+	return nil, &Error{where, fmt.Sprintf("not standard base64 with padding at byte %d", start+at)}
+}
+
+// fault returns the place of the first byte that t, as base64 with padding and
+// unused bits of zero, must not have there; -1 when there is none.
+func fault(t []byte) int {
+	for i, b := range t {
+		switch {
+		case b >= 'A' && b <= 'Z', b >= 'a' && b <= 'z', b >= '0' && b <= '9', b == '+', b == '/':
+		case b == '=' && i >= len(t)-2:
+		default:
+			return i
 		}
 	}
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(t)))
-	n, err := base64.StdEncoding.Strict().Decode(out, t)
-	if err != nil {
+	if len(t)%4 != 0 {
+		return len(t)
+	}
+	if len(t) == 0 {
+		return -1
+	}
+	// Padding and unused bits are in the last four characters.
+	var out [3]byte
+	if _, err := base64.StdEncoding.Strict().Decode(out[:], t[len(t)-4:]); err != nil {
 		var at base64.CorruptInputError
 		errors.As(err, &at)
-		return nil, &Error{where, fmt.Sprintf("not standard base64 with padding at byte %d", start+int(at))}
+		return len(t) - 4 + min(int(at), 3)
 	}
-	return out[:n], nil
+	return -1
 }
 
 // diagnose names what a strict JSON decoder finds wrong with data that the
-// cursor refused. It never accepts anything.
-func diagnose(data []byte, err error) error {
+// cursor refused. It never accepts anything. A large document would cost the
+// decoder several times its size: of one it says only where the cursor stopped.
+func (c *cursor) diagnose(err error) error {
+	data := c.data
 	if !errors.Is(err, errNotCanonical) {
 		return err
+	}
+	if len(data) > maxDiagnosed {
+		return &Error{"byte " + strconv.Itoa(c.at), "not the canonical encoding of an envelope from here on"}
 	}
 	var w struct {
 		Payload     string `json:"payload"`

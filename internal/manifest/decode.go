@@ -16,9 +16,8 @@ import (
 const listStart = `,"files":[`
 
 // decode decodes the one canonical encoding of a payload with n files. It does
-// not check values.
-func decode(data []byte, n int) (*Payload, error) {
-	text := string(data) // one allocation: the members of the files are parts of it
+// not check values. The members of the files are parts of text.
+func decode(text string, n int) (*Payload, error) {
 	if at := strings.Index(text, listStart); at > 0 {
 		p := &Payload{}
 		if strictjson.DecodeCanonical([]byte(text[:at]+listStart+"]}"), p, MaxEnvelope) == nil {
@@ -29,7 +28,7 @@ func decode(data []byte, n int) (*Payload, error) {
 		}
 	}
 	p := &Payload{}
-	if err := strictjson.DecodeCanonical(data, p, MaxEnvelope); err != nil {
+	if err := strictjson.DecodeCanonical([]byte(text), p, MaxEnvelope); err != nil {
 		return nil, malformed("payload", "%v", err)
 	}
 	return p, nil

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 )
@@ -10,15 +9,14 @@ import (
 // another run of the program, when its digest was kept: the same digest means
 // the same bytes. It judges nothing; an envelope with another payload is an error.
 func Recall(envelope []byte, digest [sha256.Size]byte) (*Payload, error) {
-	e, err := ParseEnvelope(envelope)
+	e, err := scanEnvelope(envelope)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(e.Payload)
-	if !bytes.Equal(sum[:], digest[:]) {
+	if _, have := e.Digests(); have != digest {
 		return nil, errors.New("the envelope is not the one that was verified: its payload has another digest")
 	}
-	return parsePayload(e.Payload)
+	return parsePayload(e.Payload())
 }
 
 // Recheck asks the policy again whether the signers may send this package: trust

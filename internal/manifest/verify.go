@@ -1,12 +1,12 @@
 package manifest
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sallyport/internal/dsse"
 	"sallyport/internal/limit"
@@ -94,31 +94,42 @@ func (v *Verified) mustBeValid() {
 // findings: over-limit for the size, manifest-malformed for all else.
 func ParseEnvelope(data []byte) (*Envelope, error) {
 	e, err := dsse.Parse(data, PayloadType, MaxEnvelope)
+	return e, envelopeFinding(err)
+}
+
+// scanEnvelope is [ParseEnvelope] without decoding the payload.
+func scanEnvelope(data []byte) (*dsse.Sealed, error) {
+	s, err := dsse.Scan(data, PayloadType, MaxEnvelope)
+	return s, envelopeFinding(err)
+}
+
+func envelopeFinding(err error) error {
 	var over *limit.Exceeded
 	if errors.As(err, &over) {
-		return nil, overEnvelope(over.Asked)
+		return overEnvelope(over.Asked)
 	}
 	var bad *dsse.Error
 	if errors.As(err, &bad) {
-		return nil, malformed("manifest.dsse.json", "%s: %s", bad.Where, bad.Problem)
+		return malformed("manifest.dsse.json", "%s: %s", bad.Where, bad.Problem)
 	}
-	return e, err
+	return err
 }
 
 // Verify is the only way to a [Verified]. The envelope lay in a folder of this
 // name on the medium. The order is that of FORMAT.md; above all, the payload is
-// decoded only after every signature verified with an enrolled key. Errors are
-// findings, wrapped or not, unless the policy itself is broken.
+// decoded only after every signature verified with an enrolled key, and memory
+// is taken for it only then. Errors are findings, wrapped or not, unless the
+// policy itself is broken.
 func Verify(envelope []byte, folder string, pol Policy) (*Verified, error) {
-	e, err := ParseEnvelope(envelope)
+	e, err := scanEnvelope(envelope)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := verifySignatures(e, pol)
+	keys, digest, err := verifySignatures(e, pol)
 	if err != nil {
 		return nil, err
 	}
-	p, err := parsePayload(e.Payload)
+	p, err := parsePayload(e.Payload())
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +142,7 @@ func Verify(envelope []byte, folder string, pol Policy) (*Verified, error) {
 	if err := pol.Permit(p, keys); err != nil {
 		return nil, err
 	}
-	v := &Verified{payload: p, digest: sha256.Sum256(e.Payload), envelope: sha256.Sum256(envelope)}
+	v := &Verified{payload: p, digest: digest, envelope: sha256.Sum256(envelope)}
 	for _, k := range keys {
 		v.keyIDs = append(v.keyIDs, k.ID)
 	}
@@ -141,45 +152,46 @@ func Verify(envelope []byte, folder string, pol Policy) (*Verified, error) {
 // verifySignatures demands that every signature belongs to an enrolled key and
 // verifies. One that cannot be checked would be carried along as if it said
 // something, so it refuses the envelope. All keys are asked for first: no
-// arithmetic is done for a sender who is not enrolled.
-func verifySignatures(e *Envelope, pol Policy) ([]Key, error) {
+// arithmetic is done for a sender who is not enrolled. It returns the digest of
+// the payload too, which comes with the work.
+func verifySignatures(e *dsse.Sealed, pol Policy) (_ []Key, payload [32]byte, _ error) {
 	keys := make([]Key, len(e.Signatures))
 	for i, s := range e.Signatures {
 		k, err := pol.Key(s.KeyID)
 		if err != nil {
-			return nil, err
+			return nil, payload, err
 		}
 		if k.Alg != AlgP256 {
-			return nil, verdict.New(verdict.SignerNotPermitted, "key "+s.KeyID, "is enrolled for %q; this version of Sallyport verifies only %s", k.Alg, AlgP256)
+			return nil, payload, verdict.New(verdict.SignerNotPermitted, "key "+s.KeyID, "is enrolled for %q; this version of Sallyport verifies only %s", k.Alg, AlgP256)
 		}
 		if id, err := dsse.KeyID(k.Public); err != nil {
-			return nil, fmt.Errorf("cannot use the enrolled key %s: %w", s.KeyID, err)
+			return nil, payload, fmt.Errorf("cannot use the enrolled key %s: %w", s.KeyID, err)
 		} else if id != s.KeyID || k.ID != s.KeyID {
-			return nil, fmt.Errorf("cannot use the enrolled key %s: the trust policy gave another key", s.KeyID)
+			return nil, payload, fmt.Errorf("cannot use the enrolled key %s: the trust policy gave another key", s.KeyID)
 		}
 		keys[i] = k
 	}
-	digest := e.Digest()
+	digest, payload := e.Digests()
 	for i, s := range e.Signatures {
 		if err := dsse.VerifyP256(keys[i].Public, digest, s.Sig); err != nil {
-			return nil, verdict.New(verdict.SignatureInvalid, fmt.Sprintf("signature %d of %d", i+1, len(keys)), "%s, key %s: %v", keys[i].StationID, s.KeyID, err)
+			return nil, payload, verdict.New(verdict.SignatureInvalid, fmt.Sprintf("signature %d of %d", i+1, len(keys)), "%s, key %s: %v", keys[i].StationID, s.KeyID, err)
 		}
 	}
-	return keys, nil
+	return keys, payload, nil
 }
 
 // parsePayload decodes and checks the bytes that enrolled keys signed. They are
 // still not trusted to be small: objects are counted before any are made.
-func parsePayload(data []byte) (*Payload, error) {
-	files := bytes.Count(data, []byte(`{"path":`))
+func parsePayload(text string) (*Payload, error) {
+	files := strings.Count(text, `{"path":`)
 	if err := checkCount(files); err != nil {
 		return nil, err
 	}
 	const others = 8 // objects of a payload that are not files
-	if n := bytes.Count(data, []byte{'{'}); n > MaxFiles+others {
+	if n := strings.Count(text, "{"); n > MaxFiles+others {
 		return nil, malformed("payload", "holds %d objects, which no manifest does", n)
 	}
-	p, err := decode(data, files)
+	p, err := decode(text, files)
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,11 @@ func TestInterruptedWithoutDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	reader := 0
-	until(t, "the reader", func() bool { reader = childOf(cmd.Process.Pid); return reader != 0 })
+	until(t, "the reader", func() bool { // not before it runs its own program: the parent waits for that
+		reader = childOf(cmd.Process.Pid)
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", reader))
+		return err == nil && filepath.Base(exe) == "sallyport-reader"
+	})
 	if err := syscall.Kill(reader, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ var catalogue = map[EventID]Definition{
 	ConfigLoaded:  {Severity: Info, Meaning: "The configuration was read and found valid.", Fields: []string{"path", "sha256", "production"}},
 	TPMReady:      {Severity: Info, Meaning: "The TPM answered and holds the keys and the counter of this station.", Fields: []string{"manufacturer", "vendor", "firmware", "software", "key_id", "counter", "counter_value", "clock", "resets", "restarts", "safe"}},
 	TrustInstall:  {Severity: Notice, Action: true, Meaning: "A trust bundle is verified and installed: success, or refused with the reason.", Fields: []string{"version", "previous", "sha256", "stations"}},
-	ControlDenied: {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"operation", "uid", "gid", "pid"}},
+	ControlDenied: {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"uid", "gid", "pid", "count"}},
 	ErrorFatal:    {Severity: Critical, Meaning: "The daemon stops because of an error that threatens the log or the store.", Fields: []string{"error"}},
 
 	MediumInserted: {Severity: Info, Meaning: "A medium came in.", Fields: []string{"source", "path", "size", "device", "port", "vendor", "product", "serial", "diskseq"}},

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"sallyport/internal/ems"
+	"sallyport/internal/ems/tally"
 	"sallyport/internal/intake"
+	"sallyport/internal/testelection"
 	"sallyport/internal/testoffice"
 	"sallyport/internal/testtool"
 	"sallyport/internal/verdict"
@@ -87,11 +89,24 @@ func TestTallyComparisonNoticesOneVote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got ems.Tally
-	if err := json.Unmarshal([]byte(`{"election_id":"x"}`), &got); err != nil {
+	var want testelection.Expected
+	if err := json.Unmarshal(expected, &want); err != nil {
 		t.Fatal(err)
 	}
+	got := ems.Tally{ElectionID: want.ElectionID, Ballots: want.Ballots}
+	for _, c := range want.Contests {
+		n := tally.Contest{ID: c.ID, Total: tally.Counts{Ballots: c.Total.Ballots, WriteIns: c.Total.WriteIns, Overvotes: c.Total.Overvotes, Undervotes: c.Total.Undervotes}}
+		for id, votes := range c.Total.Votes {
+			n.Options = append(n.Options, tally.Option{ID: id})
+			n.Total.Votes = append(n.Total.Votes, votes)
+		}
+		got.Contests = append(got.Contests, n)
+	}
+	if err := compareTally(&got, expected); err != nil {
+		t.Fatalf("the expected tally itself: %v", err)
+	}
+	got.Contests[0].Total.Votes[0]++
 	if err := compareTally(&got, expected); err == nil {
-		t.Error("an empty tally equals the expected one")
+		t.Error("one vote more was not noticed")
 	}
 }

@@ -224,7 +224,7 @@ func TestTheStoreFillsUpInTheMiddle(t *testing.T) {
 	r.close()
 	r.open(failing(4, syscall.ENOSPC, &broken))
 	p := r.large()
-	img := r.medium(nil, p, r.set())
+	img := r.medium(nil, p)
 	broken.Store(true)
 	rep := r.insert(img)
 	r.wants(rep, verdict.Held, 5, verdict.StoreFull)

@@ -132,6 +132,9 @@ func (l *layout) crossCheck() {
 		seen[f.id] = f
 	}
 	if len(l.packages) == 0 {
+		if !l.findings.none() { // what cannot be read may well hold a package
+			return
+		}
 		l.findings.add(*verdict.New(verdict.NoManifest, "", "there is no folder %s with a sealed package on the medium", rootFolder))
 		return
 	}

@@ -59,7 +59,7 @@ func (s *Station) stop() error {
 // denied records a caller that the socket turned away.
 func (s *Station) denied(p control.Peer) {
 	if err := s.audit.Event(context.Background(), audit.Event{ID: audit.ControlDenied, Outcome: audit.Refused, Fields: map[string]string{
-		"uid": strconv.FormatUint(uint64(p.UID), 10), "gid": strconv.FormatUint(uint64(p.GID), 10), "pid": strconv.Itoa(int(p.PID)),
+		"uid": strconv.FormatUint(uint64(p.UID), 10), "gid": strconv.FormatUint(uint64(p.GID), 10), "pid": strconv.Itoa(int(p.PID)), "count": strconv.FormatInt(int64(p.Denials), 10),
 	}}); err != nil {
 		_ = s.die(err)
 	}

@@ -60,7 +60,7 @@ func (s *Station) installTrust(ctx context.Context, a InstallArgs) (any, error) 
 		if err := intent.Outcome(ctx, audit.Refused, map[string]string{"reason": string(f.Reason), "detail": f.Error()}); err != nil {
 			return nil, s.die(err)
 		}
-		return nil, refused(err)
+		return nil, control.Failf(string(f.Reason), "the trust bundle was not installed (%s): %s: %s; ask the election authority for its current bundle", f.Reason, verdict.Escape(f.Where), verdict.Escape(f.Detail))
 	}
 	if err != nil {
 		return nil, s.die(errors.Join(err, intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()})))

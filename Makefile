@@ -8,6 +8,9 @@ export CGO_ENABLED := 0
 
 GO       ?= go
 FUZZTIME ?= 30s
+# Building images and mounting exFAT need root; without it, only the test programs
+# and the demo are run through sudo.
+as_root  := $(if $(filter 0,$(shell id -u)),,-exec "sudo -E env PATH=$(PATH)")
 PROGRAMS := sallyportd sallyport-reader sallyport sallyport-verify
 
 .PHONY: help deps build demo test race fuzz bench lint clean
@@ -23,10 +26,10 @@ build: ## build the static programs into bin/
 	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 
 demo: deps build ## run the main job on real media images with a software TPM
-	@$(GO) run $(if $(filter 0,$(shell id -u)),,-exec sudo) ./internal/demo -bin bin
+	@$(GO) run $(as_root) ./internal/demo -bin bin
 
 test: deps build lint ## run all tests (a missing tool is fatal here)
-	SALLYPORT_RING=host SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -timeout 15m ./...
+	SALLYPORT_RING=host SALLYPORT_BIN=$(CURDIR)/bin $(GO) test $(as_root) -timeout 15m ./...
 
 race: deps build ## the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -race -timeout 30m ./internal/control ./internal/intake ./internal/station ./internal/tpm ./internal/vault ./internal/reader ./internal/audit ./internal/translog

@@ -21,17 +21,17 @@ import (
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the built programs")
-	gib := flag.Int("gib", 4, "size of the large package in GiB; 0 leaves it out")
+	mib := flag.Int("mib", 4096, "size of the large package in MiB; 0 leaves it out")
 	small := flag.Int("files", 20_000, "number of small files; 0 leaves them out")
 	rounds := flag.Int("rounds", 3, "how often each thing is measured (the slowest one time less); the median counts")
 	flag.Parse()
-	if err := run(*bin, *gib, *small, *rounds); err != nil {
+	if err := run(*bin, *mib, *small, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin string, gib, small, rounds int) (err error) {
+func run(bin string, mib, small, rounds int) (err error) {
 	office, err := testoffice.Open(bin, "")
 	if err != nil {
 		return err
@@ -41,8 +41,8 @@ func run(bin string, gib, small, rounds int) (err error) {
 		return err
 	}
 	b := &bench{office: office, rounds: rounds}
-	if gib > 0 {
-		if err := b.large(gib); err != nil {
+	if mib > 0 {
+		if err := b.large(mib); err != nil {
 			return err
 		}
 	}
@@ -113,11 +113,12 @@ func (b *bench) both(what string, rounds int, ours, theirs func() (time.Duration
 }
 
 // large: a package of several files on FAT32, image in page cache.
-func (b *bench) large(gib int) error {
-	fmt.Printf("making a package of %d GiB on FAT32\n", gib)
-	image, err := b.image(gib<<10+gib<<5+64, func(dir string) error {
-		for i := range gib {
-			if err := randomFile(filepath.Join(dir, fmt.Sprintf("part-%d.bin", i)), 1<<30); err != nil {
+func (b *bench) large(mib int) error {
+	fmt.Printf("making a package of %d MiB on FAT32\n", mib)
+	const parts = 4 // FAT32 has no files of 4 GiB
+	image, err := b.image(mib+mib/32+64, func(dir string) error {
+		for i := range parts {
+			if err := randomFile(filepath.Join(dir, fmt.Sprintf("part-%d.bin", i)), int64(mib)<<20/parts); err != nil {
 				return err
 			}
 		}
@@ -127,12 +128,12 @@ func (b *bench) large(gib int) error {
 		return err
 	}
 	defer os.Remove(image)
-	amount := float64(gib) * 1.073741824
-	ours, theirs, err := b.both(fmt.Sprintf("durable intake, %d GiB", gib), max(1, b.rounds-1), func() (time.Duration, error) { return b.intake(image) }, func() (time.Duration, error) { return b.mcopy(image) })
+	amount := float64(mib) * 1.048576e-3
+	ours, theirs, err := b.both(fmt.Sprintf("durable intake, %d MiB", mib), max(1, b.rounds-1), func() (time.Duration, error) { return b.intake(image) }, func() (time.Duration, error) { return b.mcopy(image) })
 	if err != nil {
 		return err
 	}
-	b.rows = append(b.rows, row{fmt.Sprintf("durable intake, %d GiB on FAT32", gib), ours, "mcopy -s + sha256sum -c + sync", theirs, amount, "GB/s", 3})
+	b.rows = append(b.rows, row{fmt.Sprintf("durable intake, %d MiB on FAT32", mib), ours, "mcopy -s + sha256sum -c + sync", theirs, amount, "GB/s", 3})
 	ours, theirs, err = b.both("read and hash", b.rounds, func() (time.Duration, error) { return b.inspect(image) }, func() (time.Duration, error) { return rawHash(image) })
 	if err != nil {
 		return err

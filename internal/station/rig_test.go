@@ -10,9 +10,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -215,7 +217,8 @@ func request(t testing.TB, kind manifest.Kind, contents map[string][]byte) stati
 	rand.Read(id)
 	definition := sha256.Sum256(small(t, "definition.json"))
 	a := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: kind, ElectionID: election, ElectionSHA256: hex.EncodeToString(definition[:]), Audience: "ems-1"}
-	for path, data := range contents {
+	for _, path := range slices.Sorted(maps.Keys(contents)) { // the order of a manifest
+		data := contents[path]
 		sum := sha256.Sum256(data)
 		a.Files = append(a.Files, manifest.File{Path: path, Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), MediaType: "application/json"})
 	}

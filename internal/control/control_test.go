@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sallyport/internal/control"
+	"sallyport/internal/testtool"
 )
 
 type handler func(ctx context.Context, c *control.Call) (any, error)
@@ -213,9 +214,7 @@ func TestOtherUsersAreTurnedAway(t *testing.T) {
 		}
 		return
 	}
-	if os.Getuid() != 0 {
-		t.Skip("only root can become another user")
-	}
+	testtool.Root(t) // to become another user
 	for _, tc := range []struct {
 		access control.Access
 		denied bool

@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
+	"sallyport/internal/testmedia"
 	"sallyport/internal/tpm/tpmtest"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
@@ -108,4 +109,17 @@ func TestANewKeyBeginsItsStreamsAnew(t *testing.T) {
 	r.wants(r.insert(r.medium(nil, first)), verdict.Accepted, 0)
 	r.wants(r.insert(r.medium(nil, r.set())), verdict.Held, 3, verdict.Fork)
 	r.wants(r.insert(r.medium(nil, r.set().after(first, t))), verdict.Accepted, 0)
+}
+
+// TestAnAlteredReplayIsBoth: a copy of an accepted package of which a byte was
+// changed is not passed off as a mere repetition.
+func TestAnAlteredReplayIsBoth(t *testing.T) {
+	r := newRig(t)
+	p := r.set()
+	img := r.medium(nil, p)
+	altered := testmedia.Copy(t, img)
+	testmedia.Alter(t, altered, p.path("data/a.bin"), 1000)
+	r.wants(r.insert(img), verdict.Accepted, 0)
+	r.wants(r.insert(altered), verdict.Held, 3, verdict.FileAltered, verdict.Replayed)
+	r.wants(r.insert(img), verdict.Held, 3, verdict.Replayed)
 }

@@ -13,6 +13,7 @@ require (
 	golang.org/x/mod v0.42.0 // sumdb/tlog and sumdb/note: RFC 6962 tree hashes and C2SP signed notes
 	golang.org/x/sys v0.49.0 // system calls: O_DIRECT, seccomp, Landlock, SCM_RIGHTS, renameat2 (fixed by the owner)
 	golang.org/x/term v0.47.0 // whether progress is shown: is there a terminal
+	golang.org/x/text v0.43.0 // unicode/norm: names that differ only by normalisation
 	modernc.org/sqlite v1.61.1 // the EMS core's database without cgo
 )
 
@@ -26,7 +27,6 @@ require (
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 	honnef.co/go/tools v0.8.2 // indirect
 	modernc.org/libc v1.79.0 // indirect

@@ -33,6 +33,7 @@ var table = map[string]rule{
 
 	"internal/verdict":    {"", "a leaf: the words everybody shares"},
 	"internal/limit":      {"", "a leaf: budgets"},
+	"internal/medium":     {"", "a leaf: the words of a listing, shared by both sides of the reader"},
 	"internal/durable":    {"", "a leaf: crash-safe files"},
 	"internal/strictjson": {"", "a leaf: the strict codec"},
 	"internal/sandbox":    {"", "a leaf: it must be in force before anything else of ours runs"},
@@ -48,14 +49,14 @@ var table = map[string]rule{
 
 	"internal/tpm": {"dsse tpm/attest verdict", "the only owner of the TPM"},
 
-	"internal/volume/layout":    {"limit verdict", "parsers take bytes and give shapes"},
+	"internal/volume/layout":    {"limit medium verdict", "parsers take bytes and give shapes"},
 	"internal/volume/parttable": {"verdict volume/layout", "as above"},
-	"internal/volume/fat":       {"verdict volume/layout", "as above"},
-	"internal/volume/exfat":     {"verdict volume/layout", "as above"},
+	"internal/volume/fat":       {"medium verdict volume/layout", "as above"},
+	"internal/volume/exfat":     {"medium verdict volume/layout", "as above"},
 	"internal/volume":           {"limit verdict volume/exfat volume/fat volume/layout volume/parttable", "as above"},
-	"internal/reader/wire":      {"limit sandbox verdict", "the protocol; shared by both sides, so it parses no media"},
-	"internal/reader/child":     {"reader/wire sandbox verdict volume", "the confined side: all media parsers, nothing of the station"},
-	"internal/reader":           {"limit reader/wire sandbox verdict", "the wary side: no media parser may come into the daemon"},
+	"internal/reader/wire":      {"limit medium sandbox verdict", "the protocol; shared by both sides, so it parses no media"},
+	"internal/reader/child":     {"medium reader/wire sandbox verdict volume", "the confined side: all media parsers, nothing of the station"},
+	"internal/reader":           {"limit medium reader/wire sandbox verdict", "the wary side: no media parser may come into the daemon"},
 
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
 
@@ -65,10 +66,10 @@ var table = map[string]rule{
 	"internal/ems/store": {"durable", "as above"},
 	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
-	"internal/intake":  {"audit durable ems manifest reader strictjson tpm translog vault verdict", "the only sequencer"},
+	"internal/intake":  {"audit durable ems manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
 	"internal/control": {"strictjson", "carries answers; how they are made stands behind its Handler"},
 	"internal/station": {"audit config control durable ems intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
-	"internal/cli":     {"audit config control durable ems intake limit manifest reader station trust verdict", "the command line, which can be its own daemon"},
+	"internal/cli":     {"audit config control durable ems intake limit manifest medium reader station trust verdict", "the command line, which can be its own daemon"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"sallyport/internal/control"
 	"sallyport/internal/intake"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/station"
 	"sallyport/internal/verdict"
@@ -109,15 +112,24 @@ type inspectedVolume struct {
 	FS       string            `json:"fs"`
 	Label    string            `json:"label"`
 	ID       string            `json:"id"`
+	Holds    map[string]int    `json:"holds"` // number of entries by type, and of files by trait
+	Deleted  inspectedDeleted  `json:"deleted"`
 	Offset   int64             `json:"offset"`
 	Size     int64             `json:"size"`
 	Problems []verdict.Finding `json:"problems"`
 }
 
+// inspectedDeleted is what the folders still show of deleted entries.
+type inspectedDeleted struct {
+	Count int64    `json:"count"`
+	Names []string `json:"names"` // escaped; the first ones
+}
+
 type inspectedFile struct {
 	Volume   int              `json:"volume"`
 	Path     string           `json:"path"` // escaped
-	Dir      bool             `json:"dir,omitzero"`
+	Type     string           `json:"type"`
+	Traits   []string         `json:"traits,omitzero"`
 	Size     int64            `json:"size"`
 	Modified string           `json:"modified,omitzero"`
 	SHA256   string           `json:"sha256,omitzero"`
@@ -193,16 +205,31 @@ func newInspection(l *reader.Listing) *inspection {
 	}
 	in.Problems = note(l.Problems)
 	for _, v := range l.Volumes {
-		in.Volumes = append(in.Volumes, inspectedVolume{FS: v.FS, Label: verdict.Escape(v.Label), ID: verdict.Escape(v.ID), Offset: v.Offset, Size: v.Size, Problems: note(v.Problems)})
+		deleted := inspectedDeleted{Count: v.Deleted, Names: make([]string, 0, len(v.DeletedNames))}
+		for _, name := range v.DeletedNames {
+			deleted.Names = append(deleted.Names, verdict.Escape(name))
+		}
+		in.Volumes = append(in.Volumes, inspectedVolume{
+			FS: v.FS, Label: verdict.Escape(v.Label), ID: verdict.Escape(v.ID), Offset: v.Offset, Size: v.Size,
+			Holds: map[string]int{}, Deleted: deleted, Problems: note(v.Problems),
+		})
 	}
 	for _, e := range l.Entries {
 		if e.Problem != nil {
 			in.findings = append(in.findings, e.Problem)
 		}
-		if !e.Dir {
+		if e.Type == medium.File {
 			in.byID[e.ID] = len(in.Files)
 		}
-		in.Files = append(in.Files, inspectedFile{Volume: e.Volume, Path: verdict.Escape(e.Path), Dir: e.Dir, Size: e.Size, Modified: e.Modified, Problem: e.Problem})
+		holds := in.Volumes[e.Volume].Holds
+		holds[e.Type.Word()]++
+		for _, trait := range e.Traits.Words() {
+			holds[trait]++
+		}
+		in.Files = append(in.Files, inspectedFile{
+			Volume: e.Volume, Path: verdict.Escape(e.Path), Type: e.Type.Word(), Traits: e.Traits.Words(),
+			Size: e.Size, Modified: e.Modified, Problem: e.Problem,
+		})
 	}
 	return in
 }
@@ -265,18 +292,29 @@ func (in *inspection) show(w io.Writer, hashed bool) {
 			kind = "not readable"
 		}
 		fmt.Fprintf(w, "volume %d: %s, %s at byte %d, label %s, id %s\n", i, kind, size(v.Size), v.Offset, quoted(v.Label), v.ID)
+		fmt.Fprintf(w, "  holds %s\n", v.holds())
+		if len(v.Deleted.Names) > 0 {
+			fmt.Fprintf(w, "  deleted: %s\n", strings.Join(v.Deleted.Names, ", "))
+		}
 		showFindings(w, "  ", v.Problems)
 	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, f := range in.Files {
-		if f.Dir {
+		sum, marks := f.SHA256, strings.Join(f.Traits, ", ")
+		switch f.Type {
+		case medium.Folder.Word():
 			continue
+		case medium.File.Word():
+		default:
+			marks = f.Type
 		}
-		sum := f.SHA256
+		if marks != "" {
+			marks = " (" + marks + ")"
+		}
 		if hashed && sum == "" {
 			sum = strings.Repeat("-", 64)
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\n", f.Size, f.Modified, sum, f.Path)
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s%s\n", f.Size, f.Modified, sum, f.Path, marks)
 	}
 	tw.Flush()
 	var bad []verdict.Finding
@@ -286,6 +324,21 @@ func (in *inspection) show(w io.Writer, hashed bool) {
 		}
 	}
 	showFindings(w, "", bad)
+}
+
+// holds counts what a volume has, plain things first.
+func (v *inspectedVolume) holds() string {
+	count := func(word string) string { return fmt.Sprintf("%d %s", v.Holds[word], word) }
+	parts := []string{count("file") + "s", count("folder") + "s"}
+	for _, word := range slices.Sorted(maps.Keys(v.Holds)) {
+		if word != "file" && word != "folder" {
+			parts = append(parts, count(word))
+		}
+	}
+	if v.Deleted.Count > 0 {
+		parts = append(parts, fmt.Sprintf("%d deleted", v.Deleted.Count))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // status: 0 nothing is wrong, 3 damaged, 5 could not be checked.

@@ -28,6 +28,7 @@ import (
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/manifest"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/tpm"
 	"sallyport/internal/translog"
@@ -217,7 +218,7 @@ func (r *run) read(ctx context.Context, policy manifest.Policy) error {
 	r.layout.findings.sort()
 	r.report.Findings = append(r.report.Findings, r.layout.findings.all()...)
 	for _, e := range listing.Entries {
-		if !e.Dir && e.Size > 0 && r.total+e.Size > 0 {
+		if e.Type == medium.File && e.Size > 0 && r.total+e.Size > 0 {
 			r.total += e.Size
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sallyport/internal/manifest"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/verdict"
 )
@@ -80,14 +81,14 @@ func sortListing(l *reader.Listing) *layout {
 			}
 			continue
 		}
-		if top == rootFolder && !deeper && e.Dir {
+		if top == rootFolder && !deeper && e.Type == medium.Folder {
 			if e.Problem != nil {
 				out.findings.add(*e.Problem)
 			}
 			continue
 		}
 		id, _, inside := strings.Cut(below, "/")
-		if top != rootFolder || !packageID.MatchString(id) || (!inside && !e.Dir) {
+		if top != rootFolder || !packageID.MatchString(id) || (!inside && e.Type != medium.Folder) {
 			out.addStray(e)
 			continue
 		}
@@ -112,7 +113,7 @@ func sortListing(l *reader.Listing) *layout {
 
 func (l *layout) addStray(e *reader.Entry) {
 	l.outside = append(l.outside, e.ID)
-	if !e.Dir {
+	if e.Type == medium.File {
 		l.stray = append(l.stray, e.ID)
 	}
 	if e.Problem != nil {
@@ -139,7 +140,7 @@ func (l *layout) crossCheck() {
 		return
 	}
 	for _, id := range l.outside { // beside packages, anything else is an intrusion
-		l.findings.add(*verdict.New(verdict.FileExtra, l.listing.Entries[id].Path, "it stands outside the sealed packages"))
+		l.findings.add(*verdict.New(verdict.FileExtra, l.listing.Entries[id].Path, "%s outside the sealed packages", l.listing.Entries[id].Type))
 	}
 }
 
@@ -158,11 +159,11 @@ func (f *folder) sort() {
 		switch {
 		case twice:
 			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "two entries of this name stand in one folder"))
-		case name == envelopeName && !e.Dir:
+		case name == envelopeName && e.Type == medium.File:
 			f.envelope = e
-		case name == evidenceName && !e.Dir:
+		case name == evidenceName && e.Type == medium.File:
 			f.evidence = e
-		case name == strings.TrimSuffix(dataFolder, "/") && e.Dir:
+		case name == strings.TrimSuffix(dataFolder, "/") && e.Type == medium.Folder:
 		case strings.HasPrefix(name, dataFolder): // compared with the manifest
 		default:
 			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "only %s, %s and the folder data belong into a package", envelopeName, evidenceName))
@@ -195,7 +196,11 @@ func (f *folder) compare(p *manifest.Payload) {
 		if !ok {
 			continue
 		}
-		if e.Dir {
+		if e.Type != medium.File && e.Type != medium.Folder {
+			f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "it is %s; a sealed package has files and folders alone", e.Type))
+			continue
+		}
+		if e.Type == medium.Folder {
 			if !hasFolder(p.Files, path+"/") {
 				f.findings.add(*verdict.New(verdict.FileExtra, e.Path, "no listed file stands in this folder"))
 			}

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
 	"sallyport/internal/manifest"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/vault"
@@ -47,7 +48,7 @@ func (r *run) takePackage(ctx context.Context, f *folder, policy manifest.Policy
 	// evidence; else they are, for review, all that stands in the folder.
 	for _, id := range f.entries {
 		e := r.entry(id)
-		if !e.Dir && (f.envelope == nil || e.ID != f.envelope.ID || (p.envelope == nil && p.torn == nil)) {
+		if e.Type == medium.File && (f.envelope == nil || e.ID != f.envelope.ID || (p.envelope == nil && p.torn == nil)) {
 			p.files = append(p.files, id)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/testmedia"
 	"sallyport/internal/testtool"
@@ -95,7 +96,7 @@ func through(b *testing.B, img string, sink io.Writer) {
 		}
 		var ids []uint32
 		for _, e := range list.Entries {
-			if !e.Dir {
+			if e.Type == medium.File {
 				ids = append(ids, e.ID)
 			}
 		}

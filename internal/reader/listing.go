@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader/wire"
 	"sallyport/internal/verdict"
 )
@@ -15,6 +16,7 @@ const (
 	maxVolumes  = 128
 	maxLabel    = 64   // bytes of a volume's label, and of its id
 	maxProblems = 4096 // of the medium and its volumes together
+	maxDeleted  = 64   // names of deleted entries of a volume
 	// maxKept is the bytes of the frames whose texts the listing keeps. Package
 	// volume has as much for its own form of them, which is the larger one.
 	maxKept = 40 << 20
@@ -33,19 +35,22 @@ type Listing struct {
 // VolumeInfo is one volume of a medium.
 type VolumeInfo struct {
 	Index        int
-	Offset, Size int64  // bytes, as the partition table claims
-	FS           string // "fat12", "fat16", "fat32", "exfat", or "" when it could not be read
-	Label, ID    string // as recorded
+	Offset, Size int64    // bytes, as the partition table claims
+	FS           string   // a word of package medium, or "" when it could not be read
+	Label, ID    string   // as recorded
+	Deleted      int64    // deleted entries that its folders still show
+	DeletedNames []string // the paths of some of them, of the form of Entry.Path
 	Problems     []verdict.Finding
 }
 
-// Entry is one file or folder.
+// Entry is what has a name on the medium. Only a medium.File has content to read.
 type Entry struct {
 	ID       uint32
 	Volume   int    // place in Listing.Volumes
 	Path     string // '/'-separated, valid UTF-8, relative, no empty, "." or ".." segment
-	Dir      bool
-	Size     int64            // bytes, as recorded
+	Type     medium.Type
+	Traits   medium.Traits
+	Size     int64            // bytes, as recorded; of files, streams and hard links
 	Modified string           // RFC 3339 without zone, as recorded, or ""
 	Problem  *verdict.Finding // why it cannot be read whole, or nil
 }
@@ -85,7 +90,7 @@ func (t *talk) list() (*Listing, error) {
 	for i := range b.list.Entries {
 		e := &b.list.Entries[i]
 		t.sizes[i] = e.Size
-		if e.Dir {
+		if e.Type != medium.File {
 			t.states[i] = folder
 		}
 	}
@@ -126,7 +131,7 @@ func (b *listingBuilder) add(typ wire.Type, payload []byte) error {
 		return b.refusal(payload)
 	case wire.TypeMedium:
 		return b.medium(payload)
-	case wire.TypeVolume, wire.TypeProblem, wire.TypeEntries:
+	case wire.TypeVolume, wire.TypeProblem, wire.TypeDeleted, wire.TypeEntries:
 		return b.keep(typ, payload)
 	case wire.TypeListed:
 		b.done = true
@@ -147,6 +152,8 @@ func (b *listingBuilder) keep(typ wire.Type, payload []byte) error {
 		return b.volume(payload)
 	case wire.TypeProblem:
 		return b.problem(payload)
+	case wire.TypeDeleted:
+		return b.deleted(payload)
 	}
 	return wire.ParseEntries(payload, b.entry)
 }
@@ -162,7 +169,7 @@ func (b *listingBuilder) medium(payload []byte) error {
 	if m.Size != b.size {
 		return lie("it claims a medium of %d bytes, it was given one of %d", m.Size, b.size)
 	}
-	if m.Table != "none" && m.Table != "mbr" && m.Table != "gpt" {
+	if !medium.KnownTable(m.Table) {
 		return lie("a partition table %q", m.Table)
 	}
 	b.list = &Listing{Size: m.Size, Table: m.Table}
@@ -180,13 +187,11 @@ func (b *listingBuilder) volume(payload []byte) error {
 	if len(v.Label) > maxLabel || len(v.ID) > maxLabel {
 		return lie("a volume with a label of %d and an id of %d bytes, at most %d", len(v.Label), len(v.ID), maxLabel)
 	}
-	switch v.FS {
-	case "", "fat12", "fat16", "fat32", "exfat":
-	default:
+	if v.FS != "" && !medium.KnownFileSystem(v.FS) {
 		return lie("a file system %q", v.FS)
 	}
 	b.list.Volumes = append(b.list.Volumes, VolumeInfo{
-		Index: int(v.Index), Offset: v.Offset, Size: v.Size, FS: v.FS, Label: v.Label, ID: v.ID,
+		Index: int(v.Index), Offset: v.Offset, Size: v.Size, FS: v.FS, Label: v.Label, ID: v.ID, Deleted: v.Deleted,
 	})
 	return nil
 }
@@ -207,6 +212,25 @@ func (b *listingBuilder) problem(payload []byte) error {
 	return nil
 }
 
+func (b *listingBuilder) deleted(payload []byte) error {
+	path, err := wire.ParseDeleted(payload)
+	if err != nil {
+		return err
+	}
+	if len(b.list.Volumes) == 0 {
+		return lie("a deleted entry before the first volume")
+	}
+	v := &b.list.Volumes[len(b.list.Volumes)-1]
+	if len(v.DeletedNames) >= maxDeleted || int64(len(v.DeletedNames)) >= v.Deleted {
+		return lie("more names of deleted entries than there are")
+	}
+	if err := checkPath(path, b.limits); err != nil {
+		return err
+	}
+	v.DeletedNames = append(v.DeletedNames, path)
+	return nil
+}
+
 func (b *listingBuilder) entry(e wire.Entry) error {
 	if len(b.list.Volumes) == 0 {
 		return lie("entries before the first volume")
@@ -217,7 +241,8 @@ func (b *listingBuilder) entry(e wire.Entry) error {
 	if err := checkPath(e.Path, b.limits); err != nil {
 		return err
 	}
-	if e.Dir && e.Size != 0 || e.Size > b.limits.FileBytes && e.Problem == nil {
+	sized := e.Type == medium.File || e.Type == medium.Stream || e.Type == medium.HardLink
+	if !sized && e.Size != 0 || e.Type == medium.File && e.Size > b.limits.FileBytes && e.Problem == nil {
 		return lie("the entry %s claims %d bytes", verdict.Escape(e.Path), e.Size)
 	}
 	for i := range len(e.Modified) {
@@ -232,7 +257,7 @@ func (b *listingBuilder) entry(e wire.Entry) error {
 	}
 	b.list.Entries = append(b.list.Entries, Entry{
 		ID: uint32(len(b.list.Entries)), Volume: len(b.list.Volumes) - 1,
-		Path: e.Path, Dir: e.Dir, Size: e.Size, Modified: e.Modified, Problem: e.Problem,
+		Path: e.Path, Type: e.Type, Traits: e.Traits, Size: e.Size, Modified: e.Modified, Problem: e.Problem,
 	})
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/testmedia"
 	"sallyport/internal/verdict"
@@ -157,7 +158,7 @@ func readAll(t *testing.T, s *reader.Session) (map[string]string, map[string]err
 	}
 	var ids []uint32
 	for _, e := range list.Entries {
-		if !e.Dir {
+		if e.Type == medium.File {
 			ids = append(ids, e.ID)
 		}
 	}
@@ -327,7 +328,7 @@ func untilError(s *reader.Session) error {
 	}
 	var ids []uint32
 	for _, e := range list.Entries {
-		if !e.Dir {
+		if e.Type == medium.File {
 			ids = append(ids, e.ID)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader/wire"
 	"sallyport/internal/sandbox"
 	"sallyport/internal/verdict"
@@ -58,7 +59,7 @@ func (s *script) listed() *script { return s.frame(wire.TypeListed, nil) }
 // a file of 3 bytes that is known to be damaged.
 func (s *script) listing() *script {
 	return s.medium().volume().entries(
-		wire.Entry{Path: "A", Dir: true},
+		wire.Entry{Path: "A", Type: medium.Folder},
 		wire.Entry{Path: "A/ten", Size: 10, Modified: "2026-11-03T20:00:00"},
 		wire.Entry{Path: "empty"},
 		wire.Entry{Path: "bad", Size: 3, Problem: verdict.New(verdict.FilesystemInconsistent, "", "short chain")},
@@ -244,13 +245,13 @@ func TestLiesCostTheMedium(t *testing.T) {
 		"an absolute path":                     entry(wire.Entry{Path: "/etc/passwd"}),
 		"a path with ..":                       entry(wire.Entry{Path: "a/../b"}),
 		"a path with .":                        entry(wire.Entry{Path: "./b"}),
-		"a path with a folder's slash":         entry(wire.Entry{Path: "a/", Dir: true}),
+		"a path with a folder's slash":         entry(wire.Entry{Path: "a/", Type: medium.Folder}),
 		"a path with NUL":                      entry(wire.Entry{Path: "a\x00b"}),
 		"a long name":                          entry(wire.Entry{Path: strings.Repeat("n", 21)}),
 		"a long path":                          entry(wire.Entry{Path: strings.Repeat("abcdefghijklmno/", 2) + strings.Repeat("n", 40)}),
 		"a deep path":                          entry(wire.Entry{Path: "a/b/c/d"}),
 		"a file over the limit":                entry(wire.Entry{Path: "a", Size: 1001}),
-		"a folder with a size":                 entry(wire.Entry{Path: "a", Dir: true, Size: 1}),
+		"a folder with a size":                 entry(wire.Entry{Path: "a", Type: medium.Folder, Size: 1}),
 		"a time with control characters":       entry(wire.Entry{Path: "a", Modified: "2026\x1b[2J"}),
 		"an entry's reason":                    entry(wire.Entry{Path: "a", Problem: verdict.New(verdict.SignerUnknown, "", "")}),
 		"no content":                           after(func(*script) {}),
@@ -523,7 +524,7 @@ func FuzzParent(f *testing.F) {
 		}
 		var ids []uint32
 		for _, e := range list.Entries {
-			if !e.Dir && e.Size <= 300 {
+			if e.Type == medium.File && e.Size <= 300 {
 				ids = append(ids, e.ID)
 			}
 		}

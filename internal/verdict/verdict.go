@@ -209,19 +209,38 @@ func Find(err error) (*Finding, bool) {
 }
 
 // Escape makes foreign text safe for a terminal, a log and a page: everything
-// that is not printable (control characters, bidirectional overrides, invalid
-// UTF-8) becomes a Go escape sequence, and text over 512 bytes is cut with "…".
+// that cannot be seen as what it is becomes a Go escape sequence (control
+// characters, bidirectional overrides, invisible characters, spaces other than
+// U+0020 and those at the beginning or the end of a path segment, invalid
+// UTF-8), and text over 512 bytes is cut with "…".
 func Escape(s string) string {
 	const most = 512
 	cut := ""
+	if s == "" {
+		return ""
+	}
 	if len(s) > most {
 		s, cut = s[:most], "…"
 	}
-	q := strconv.QuoteToGraphic(s)
+	q := strconv.Quote(s)
 	q = q[1 : len(q)-1]
 	// Undo the two escapes that only quoting needs.
 	if strings.ContainsRune(s, '"') {
 		q = strings.ReplaceAll(q, `\"`, `"`)
 	}
+	if s[0] == ' ' || s[len(s)-1] == ' ' || strings.Contains(s, " /") || strings.Contains(s, "/ ") {
+		q = edges(q)
+	}
 	return q + cut
+}
+
+// edges makes spaces at the edges of segments visible.
+func edges(q string) string {
+	segments := strings.Split(q, "/")
+	for i, seg := range segments {
+		inner := strings.Trim(seg, " ")
+		lead := len(seg) - len(strings.TrimLeft(seg, " "))
+		segments[i] = strings.Repeat(`\x20`, lead) + inner + strings.Repeat(`\x20`, len(seg)-lead-len(inner))
+	}
+	return strings.Join(segments, "/")
 }

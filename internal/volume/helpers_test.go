@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume"
 )
@@ -111,7 +112,7 @@ func sameTree(t *testing.T, img string, v volume.Volume, dir string) {
 	}
 	for _, e := range v.Entries {
 		got := "folder"
-		if !e.Dir {
+		if e.Type == medium.File {
 			got = fmt.Sprintf("%d bytes, %x", e.Size, sha256.Sum256(content(t, f, e)))
 		}
 		if want[e.Path] != got {

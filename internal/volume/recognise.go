@@ -1,7 +1,6 @@
 package volume
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"sallyport/internal/verdict"
@@ -53,37 +52,25 @@ var signatures = []struct {
 
 // recognise names the file system of a volume that this package does not read,
 // or returns "" when it knows none.
-func recognise(d *layout.Device, v *Volume) (string, error) {
-	end := min(v.Size, d.Size()-v.Offset)
-	at := func(off int64, n int) ([]byte, error) {
-		p := make([]byte, n)
-		if off < 0 || off+int64(n) > end {
-			return p, nil // what is not there is no signature
-		}
-		return p, d.Read(p, v.Offset+off, "signature of a file system")
-	}
+func recognise(p *layout.Probe) string {
 	for _, s := range signatures {
-		if p, err := at(s.off, len(s.magic)); err != nil || string(p) == s.magic {
-			return s.name, err
+		if string(p.At(s.off, len(s.magic))) == s.magic {
+			return s.name
 		}
 	}
-	super, err := at(1024, 128)
-	if err != nil {
-		return "", err
+	if name := ext(p.At(1024, 128)); name != "" {
+		return name
 	}
-	if name := ext(super); name != "" {
-		return name, nil
-	}
-	if name, err := optical(at); name != "" || err != nil {
-		return name, err
+	if name := optical(p); name != "" {
+		return name
 	}
 	// RAID superblocks of versions 1.0 and 0.90 stand near the end.
-	for _, off := range []int64{(end - 8192) &^ 4095, end&^65535 - 65536} {
-		if p, err := at(off, 4); err != nil || string(p) == "\xFC\x4E\x2B\xA9" {
-			return "a member of a Linux RAID", err
+	for _, off := range []int64{(p.Size() - 8192) &^ 4095, p.Size()&^65535 - 65536} {
+		if string(p.At(off, 4)) == "\xFC\x4E\x2B\xA9" {
+			return "a member of a Linux RAID"
 		}
 	}
-	return "", nil
+	return ""
 }
 
 // ext tells ext2, ext3 and ext4 apart by their features, as blkid does.
@@ -104,21 +91,17 @@ func ext(super []byte) string {
 
 // optical looks through the volume recognition sequence of ISO 9660 and UDF
 // (ECMA-167 part 2), which both use.
-func optical(at func(int64, int) ([]byte, error)) (string, error) {
+func optical(p *layout.Probe) string {
 	name := ""
 	for off := int64(32768); off < 32768+16*2048; off += 2048 {
-		p, err := at(off+1, 5)
-		if err != nil {
-			return "", err
-		}
-		switch string(p) {
+		switch string(p.At(off+1, 5)) {
 		case "NSR02", "NSR03":
-			return "UDF", nil
+			return "UDF"
 		case "CD001":
 			name = "ISO 9660"
 		}
 	}
-	return name, nil
+	return name
 }
 
 // unsupported is the problem of a volume that is not read.
@@ -130,19 +113,19 @@ func unsupported(v *Volume, name string) error {
 	return verdict.New(verdict.FilesystemUnsupported, layout.At("volume", v.Offset), "%s; FAT12, FAT16, FAT32 and exFAT can be read", detail)
 }
 
-// alsoISO finds the ISO 9660 volume that a bootable image has beside its
+// alsoVolume finds the file system that a bootable image has beside its
 // partition table: the medium then has two contents.
-func alsoISO(d *layout.Device) *verdict.Finding {
-	p := make([]byte, 5)
-	const off = 32769
-	if d.Size() < off+int64(len(p)) {
-		return nil
+func alsoVolume(d *layout.Device) *verdict.Finding {
+	p := layout.NewProbe(d, &Volume{Size: d.Size()})
+	name := optical(p)
+	for _, c := range claimants(p) {
+		name = c.name
 	}
-	if f, ok := verdict.Find(d.Read(p, off, "signature of a file system")); ok {
+	if f, ok := verdict.Find(p.Err()); ok {
 		return f
 	}
-	if bytes.Equal(p, []byte("CD001")) {
-		return verdict.New(verdict.FilesystemInconsistent, layout.At("medium", off), "an ISO 9660 volume and a partition table at once: systems would see different contents")
+	if name == "" {
+		return nil
 	}
-	return nil
+	return verdict.New(verdict.FilesystemInconsistent, layout.At("medium", 0), "an %s volume and a partition table at once: systems would see different contents", name)
 }

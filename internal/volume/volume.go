@@ -110,7 +110,7 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 		walk(d, v, budget)
 		return m, nil
 	}
-	if f := alsoISO(d); f != nil {
+	if f := alsoVolume(d); f != nil {
 		m.Problems = append(m.Problems, *f)
 	}
 	if len(table.Partitions) == 0 && len(m.Problems) == 0 {
@@ -130,29 +130,57 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 	return m, nil
 }
 
+// driver is a file system that is read.
+type driver struct {
+	name   string
+	claims func(*layout.Probe) bool
+	walk   func(*layout.Walker) error
+}
+
+// drivers returns all of them. A volume that two of them claim is nobody's.
+func drivers() []driver {
+	return []driver{
+		{"exFAT", func(p *layout.Probe) bool { return exfat.Recognise(p.At(0, sectorBytes)) }, exfat.Walk},
+		{"FAT", func(p *layout.Probe) bool { return fat.Recognise(p.At(0, sectorBytes)) }, fat.Walk},
+	}
+}
+
+// claimants returns the file systems that a volume claims to be.
+func claimants(p *layout.Probe) (list []driver) {
+	for _, d := range drivers() {
+		if d.claims(p) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
 // walk fills v. What ends the walk becomes its last problem.
 func walk(d *layout.Device, v *Volume, budget *layout.Budget) {
-	err := func() error {
-		first := make([]byte, min(sectorBytes, v.Size))
-		if err := d.Read(first, v.Offset, "first sector of the volume"); err != nil {
-			return err
-		}
-		w := layout.NewWalker(d, v, budget)
-		switch {
-		case foreignBoot(first) != "":
-			return unsupported(v, foreignBoot(first))
-		case exfat.Recognise(first):
-			return exfat.Walk(w)
-		case fat.Recognise(first):
-			return fat.Walk(w)
-		}
-		name, err := recognise(d, v)
-		if err != nil {
+	if f, ok := verdict.Find(walkAs(d, v, budget)); ok {
+		v.Problems = append(v.Problems, *f)
+	}
+}
+
+func walkAs(d *layout.Device, v *Volume, budget *layout.Budget) error {
+	p := layout.NewProbe(d, v)
+	if name := foreignBoot(p.At(0, sectorBytes)); name != "" {
+		return unsupported(v, name)
+	}
+	claims := claimants(p)
+	if err := p.Err(); err != nil {
+		return err
+	}
+	switch len(claims) {
+	case 0:
+		name := recognise(p)
+		if err := p.Err(); err != nil {
 			return err
 		}
 		return unsupported(v, name)
-	}()
-	if f, ok := verdict.Find(err); ok {
-		v.Problems = append(v.Problems, *f)
+	case 1:
+		return claims[0].walk(layout.NewWalker(d, v, budget))
 	}
+	return verdict.New(verdict.FilesystemInconsistent, layout.At("volume", v.Offset),
+		"it claims to be %s and %s at once: systems would see different contents", claims[0].name, claims[1].name)
 }

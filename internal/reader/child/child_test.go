@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader/wire"
 	"sallyport/internal/sandbox"
 	"sallyport/internal/testmedia"
@@ -120,7 +121,7 @@ func (p *parent) read() (map[string][]byte, map[string]*verdict.Finding, []strin
 	p.t.Helper()
 	var ids []byte
 	for i, e := range p.list {
-		if !e.Dir {
+		if e.Type == medium.File {
 			ids = append(ids, 0, 0, 0, 0)
 			wire.PutID(ids[len(ids)-4:], uint32(i))
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"sallyport/internal/medium"
 	"sallyport/internal/reader/wire"
 	"sallyport/internal/sandbox"
 	"sallyport/internal/verdict"
@@ -88,6 +89,9 @@ func (s *server) ask(id uint32) error {
 	if id >= s.total {
 		return fmt.Errorf("there is no entry %d", id)
 	}
+	if e := s.entry(id); e.Type != medium.File {
+		return fmt.Errorf("entry %d is %s", id, e.Type)
+	}
 	if len(s.asked) >= int(s.total) {
 		return errors.New("more files than the medium has")
 	}
@@ -114,8 +118,11 @@ func (s *server) list(q wire.Request) {
 	for i := range m.Volumes {
 		v := &m.Volumes[i]
 		s.out.message(wire.TypeVolume, wire.AppendVolume(nil, wire.Volume{
-			Index: uint32(v.Index), Offset: v.Offset, Size: v.Size, FS: v.FS, Label: v.Label, ID: v.ID,
+			Index: uint32(v.Index), Offset: v.Offset, Size: v.Size, FS: v.FS, Label: v.Label, ID: v.ID, Deleted: v.Deleted,
 		}))
+		for _, path := range v.DeletedNames {
+			s.out.message(wire.TypeDeleted, wire.AppendDeleted(nil, path))
+		}
 		s.problems(v.Problems)
 		s.entries(v.Entries)
 		s.total += uint32(len(v.Entries))
@@ -134,7 +141,7 @@ func (s *server) entries(list []volume.Entry) {
 	var frame, one []byte
 	for i := range list {
 		e := &list[i]
-		one = wire.AppendEntry(one[:0], wire.Entry{Path: e.Path, Dir: e.Dir, Size: e.Size, Modified: e.Modified, Problem: e.Problem})
+		one = wire.AppendEntry(one[:0], wire.Entry{Path: e.Path, Type: e.Type, Traits: e.Traits, Size: e.Size, Modified: e.Modified, Problem: e.Problem})
 		if len(frame)+len(one) > wire.MaxPayload {
 			s.out.message(wire.TypeEntries, frame)
 			frame = frame[:0]

@@ -15,7 +15,7 @@ import (
 )
 
 // Version of the protocol; parent and child are installed together.
-const Version = 1
+const Version = 2
 
 // Sizes in bytes.
 const (
@@ -48,6 +48,7 @@ const (
 	TypeEnd      Type = 12 // the file is complete
 	TypeFail     Type = 13 // the file ends here, with a finding
 	TypeDone     Type = 14 // all files that were asked for have been sent
+	TypeDeleted  Type = 15 // the path of a deleted entry of the last volume
 )
 
 // Frames from the parent.
@@ -64,7 +65,8 @@ func (t Type) String() string {
 		TypeHello: "hello", TypeRefuse: "refuse", TypeProgress: "progress", TypeMedium: "medium",
 		TypeVolume: "volume", TypeProblem: "problem", TypeEntries: "entries", TypeListed: "listed",
 		TypeFile: "file", TypeData: "data", TypeTurn: "turn", TypeEnd: "end", TypeFail: "fail", TypeDone: "done",
-		TypeList: "list", TypeAsk: "ask", TypeSend: "send", TypeFree: "free",
+		TypeDeleted: "deleted",
+		TypeList:    "list", TypeAsk: "ask", TypeSend: "send", TypeFree: "free",
 	}
 	if n, ok := names[t]; ok {
 		return n

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/sandbox"
 	"sallyport/internal/verdict"
 )
@@ -102,6 +103,7 @@ type Volume struct {
 	Offset, Size int64
 	FS           string
 	Label, ID    string
+	Deleted      int64 // deleted entries that were seen
 }
 
 // AppendVolume encodes v.
@@ -109,13 +111,14 @@ func AppendVolume(b []byte, v Volume) []byte {
 	b = binary.LittleEndian.AppendUint32(b, v.Index)
 	b = binary.LittleEndian.AppendUint64(b, uint64(v.Offset))
 	b = binary.LittleEndian.AppendUint64(b, uint64(v.Size))
-	return appendShort(appendShort(appendShort(b, v.FS), v.Label), v.ID)
+	b = appendShort(appendShort(appendShort(b, v.FS), v.Label), v.ID)
+	return binary.LittleEndian.AppendUint64(b, uint64(v.Deleted))
 }
 
 // ParseVolume decodes a volume.
 func ParseVolume(b []byte) (Volume, error) {
 	c := cursor{rest: string(b)}
-	v := Volume{Index: c.u32(), Offset: c.i64(), Size: c.i64(), FS: c.short(), Label: c.short(), ID: c.short()}
+	v := Volume{Index: c.u32(), Offset: c.i64(), Size: c.i64(), FS: c.short(), Label: c.short(), ID: c.short(), Deleted: c.i64()}
 	return v, c.end()
 }
 
@@ -132,30 +135,35 @@ func ParseFinding(b []byte) (*verdict.Finding, error) {
 	return f, c.end()
 }
 
-// Entry is one file or folder of the last volume.
+// AppendDeleted encodes the path of a deleted entry.
+func AppendDeleted(b []byte, path string) []byte { return appendLong(b, path, MaxText) }
+
+// ParseDeleted decodes the path of a deleted entry.
+func ParseDeleted(b []byte) (string, error) {
+	c := cursor{rest: string(b)}
+	path := c.long(MaxText)
+	return path, c.end()
+}
+
+// Entry is what has a name on the last volume.
 type Entry struct {
 	Path     string
-	Dir      bool
+	Type     medium.Type
+	Traits   medium.Traits
 	Size     int64
 	Modified string
 	Problem  *verdict.Finding
 }
 
-const (
-	flagDir     = 1
-	flagProblem = 2
-)
+const flagProblem = 1
 
 // AppendEntry encodes e behind others of the same frame.
 func AppendEntry(b []byte, e Entry) []byte {
 	flags := byte(0)
-	if e.Dir {
-		flags |= flagDir
-	}
 	if e.Problem != nil {
 		flags |= flagProblem
 	}
-	b = binary.LittleEndian.AppendUint64(append(b, flags), uint64(e.Size))
+	b = binary.LittleEndian.AppendUint64(append(b, byte(e.Type), byte(e.Traits), flags), uint64(e.Size))
 	b = appendShort(appendLong(b, e.Path, MaxText), e.Modified)
 	if e.Problem != nil {
 		b = AppendFinding(b, e.Problem)
@@ -168,11 +176,12 @@ func AppendEntry(b []byte, e Entry) []byte {
 func ParseEntries(b []byte, take func(Entry) error) error {
 	c := cursor{rest: string(b)}
 	for {
+		e := Entry{Type: medium.Type(c.u8()), Traits: medium.Traits(c.u8())}
 		flags := c.u8()
-		if flags > flagDir|flagProblem {
-			c.fail("unknown flags of an entry")
+		if flags > flagProblem || !e.Type.Valid() || !e.Traits.Valid() {
+			c.fail("an unknown type, trait or flag of an entry")
 		}
-		e := Entry{Dir: flags&flagDir != 0, Size: c.i64(), Path: c.long(MaxText), Modified: c.short()}
+		e.Size, e.Path, e.Modified = c.i64(), c.long(MaxText), c.short()
 		if flags&flagProblem != 0 {
 			e.Problem = c.finding()
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/reader/wire"
 	"sallyport/internal/sandbox"
 	"sallyport/internal/verdict"
@@ -44,7 +45,7 @@ func TestParseGivesWhatWasEncoded(t *testing.T) {
 		t.Errorf("finding: %v %+v", err, got)
 	}
 	entries := []wire.Entry{
-		{Path: "SALLYPORT", Dir: true},
+		{Path: "SALLYPORT", Type: medium.Folder},
 		{Path: "SALLYPORT/x.json", Size: 77, Modified: "2026-11-03T20:00:00"},
 		{Path: "b\u202egpj", Size: 1<<63 - 1, Problem: finding()},
 	}
@@ -129,7 +130,7 @@ func FuzzMessages(f *testing.F) {
 	f.Add(wire.AppendMedium(nil, wire.Medium{Size: 5, Table: "mbr"}))
 	f.Add(wire.AppendVolume(nil, wire.Volume{FS: "fat12"}))
 	f.Add(wire.AppendFinding(nil, finding()))
-	f.Add(wire.AppendEntry(wire.AppendEntry(nil, wire.Entry{Path: "a", Dir: true}), wire.Entry{Path: "b", Problem: finding()}))
+	f.Add(wire.AppendEntry(wire.AppendEntry(nil, wire.Entry{Path: "a", Type: medium.Folder}), wire.Entry{Path: "b", Problem: finding()}))
 	f.Add(wire.AppendNumber(nil, 7))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		same := func(what string, again []byte) {

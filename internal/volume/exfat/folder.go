@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"sallyport/internal/medium"
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/layout"
 )
@@ -111,14 +112,14 @@ func (v *volume) fileSet(dir, where string, rec []byte, off int64) (broken bool,
 	if v.set[21] >= 100 {
 		extra = 1
 	}
-	e := layout.Entry{
-		Dir:      le.Uint16(v.set[4:])&attrFolder != 0,
-		Modified: v.w.DOSTime(le.Uint16(v.set[14:]), le.Uint16(v.set[12:]), extra),
+	e := layout.Entry{Modified: v.w.DOSTime(le.Uint16(v.set[14:]), le.Uint16(v.set[12:]), extra)}
+	if le.Uint16(v.set[4:])&attrFolder != 0 {
+		e.Type = medium.Folder
 	}
 	if !good {
 		e.Problem = inconsistent(place, "the name has characters that cannot be shown or may not be used")
 	}
-	if e.Dir {
+	if e.Type == medium.Folder {
 		return false, v.addFolder(dir, place, stream, e)
 	}
 	return false, v.addFile(dir, place, stream, e)

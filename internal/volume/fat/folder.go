@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"sallyport/internal/medium"
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/layout"
 )
@@ -142,14 +143,14 @@ func (v *volume) short(r record) error {
 			v.w.Names.Add(h, r.off)
 		}
 	}
-	e := layout.Entry{
-		Dir:      r.attr()&attrFolder != 0,
-		Modified: v.w.DOSTime(le.Uint16(r.rec[24:]), le.Uint16(r.rec[22:]), 0),
+	e := layout.Entry{Modified: v.w.DOSTime(le.Uint16(r.rec[24:]), le.Uint16(r.rec[22:]), 0)}
+	if r.attr()&attrFolder != 0 {
+		e.Type = medium.Folder
 	}
 	if !good {
 		e.Problem = inconsistent(r.place(), "the name has characters that cannot be shown or may not be used")
 	}
-	if e.Dir {
+	if e.Type == medium.Folder {
 		return v.addFolder(r, e)
 	}
 	return v.addFile(r, e)

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // forbidden are the printable characters that neither FAT nor exFAT allows in
@@ -43,9 +46,30 @@ func AppendName(dst []byte, name []uint16) ([]byte, bool) {
 	return dst, ok
 }
 
+// AppendText appends a name that is recorded as bytes and meant as UTF-8 (ext,
+// Rock Ridge), and says whether it can be used. What cannot stand in a path is
+// replaced by U+FFFD: invalid UTF-8, control characters, '/' and '\\', and all
+// of a name that is empty, "." or "..".
+func AppendText(dst, name []byte) ([]byte, bool) {
+	start, ok := len(dst), true
+	for len(name) > 0 {
+		r, n := utf8.DecodeRune(name)
+		if r == utf8.RuneError || r < 0x20 || r == 0x7F || r == '/' || r == '\\' {
+			r, ok = utf8.RuneError, false
+		}
+		dst, name = utf8.AppendRune(dst, r), name[n:]
+	}
+	switch string(dst[start:]) {
+	case "", ".", "..":
+		return append(dst[:start], "\uFFFD"...), false
+	}
+	return dst, ok
+}
+
 // Names finds two entries of one folder that some system takes for the same.
-// It folds by Unicode's simple upper case, which joins a few more names than
-// the tables of Windows do; names that close may not stand side by side here.
+// It folds by Unicode's simple upper case, by canonical composition (NFC) and
+// without dots and spaces at the end, which joins a few more names than any one
+// system does; names that close may not stand side by side here.
 type Names struct {
 	seed  maphash.Seed
 	fold  []byte
@@ -70,12 +94,18 @@ func (n *Names) Reset() {
 // that nobody outside can aim at, others do not.
 func (n *Names) Hash(name []byte) uint64 {
 	n.fold = n.fold[:0]
+	if short := bytes.TrimRight(name, ". "); len(short) > 0 {
+		name = short
+	}
 	for _, c := range name {
 		if c >= utf8.RuneSelf {
 			n.fold = n.fold[:0]
-			for _, r := range string(name) {
+			// Composed, then in upper case, and composed again: some letters have
+			// an upper case only together with their accent.
+			for _, r := range norm.NFC.String(string(name)) {
 				n.fold = utf8.AppendRune(n.fold, unicode.ToUpper(r))
 			}
+			n.fold = norm.NFC.AppendString(n.fold[:0:0], string(n.fold))
 			break
 		}
 		if 'a' <= c && c <= 'z' {

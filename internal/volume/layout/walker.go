@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/internal/limit"
+	"sallyport/internal/medium"
 	"sallyport/internal/verdict"
 )
 
@@ -21,6 +22,8 @@ const (
 	folderCost  = 64
 	findingCost = 256
 	extentCost  = 16
+	// MaxDeletedNames of one volume are kept.
+	MaxDeletedNames = 64
 )
 
 // Budget is what is left for one medium; its volumes share it.
@@ -63,6 +66,23 @@ type Walker struct {
 // NewWalker returns a Walker that fills vol.
 func NewWalker(dev *Device, vol *Volume, budget *Budget) *Walker {
 	return &Walker{Dev: dev, Vol: vol, budget: budget}
+}
+
+// NewClaims makes a further map, for instance of inodes that were listed.
+func (w *Walker) NewClaims(what string, n uint32) (*Claims, error) {
+	c := new(Claims)
+	if err := c.Init(w.budget.memory, n); err != nil {
+		return nil, overLimit(what, err)
+	}
+	return c, nil
+}
+
+// Memory takes n bytes for what a parser keeps while it walks, named what.
+func (w *Walker) Memory(what string, n int64) error {
+	if err := w.budget.memory.Take(n); err != nil {
+		return overLimit(what, err)
+	}
+	return nil
 }
 
 // Clusters makes room for the claims of n clusters.
@@ -129,7 +149,9 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 	if err := b.entries.Take(1); err != nil {
 		return "", overLimit(where, err)
 	}
-	if err := limit.Check("bytes of a file", e.Size, b.limits.FileBytes); err != nil {
+	if e.Type != medium.File {
+		e.Extents = nil
+	} else if err := limit.Check("bytes of a file", e.Size, b.limits.FileBytes); err != nil {
 		if e.Extents = nil; e.Problem == nil {
 			e.Problem = overLimit("the file", err)
 		}
@@ -138,7 +160,7 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 	}
 	w.cut(&e)
 	cost := entryCost + int64(n) + int64(len(e.Extents))*extentCost
-	if e.Dir {
+	if e.Type == medium.Folder {
 		cost += folderCost
 	}
 	if e.Problem != nil {
@@ -151,6 +173,24 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 	e.Extents = w.keep(e.Extents)
 	w.Vol.Entries = append(w.Vol.Entries, e)
 	return e.Path, nil
+}
+
+// Deleted counts a deleted entry of the folder parent and keeps its name while
+// there is room; a name that cannot be told is "".
+func (w *Walker) Deleted(parent string, name []byte) error {
+	w.Vol.Deleted++
+	n := len(parent) + 1 + len(name)
+	if len(name) == 0 || len(w.Vol.DeletedNames) >= MaxDeletedNames || n > w.budget.limits.PathBytes {
+		return nil
+	}
+	if err := w.budget.memory.Take(int64(n) + extentCost); err != nil {
+		return overLimit(Folder(parent), err)
+	}
+	if parent == "" {
+		n = len(name)
+	}
+	w.Vol.DeletedNames = append(w.Vol.DeletedNames, w.path(parent, name, n))
+	return nil
 }
 
 func overLimit(where string, err error) *verdict.Finding {

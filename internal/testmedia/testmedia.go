@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport/internal/testtool"
 )
@@ -159,19 +160,44 @@ func PopulateExFAT(t testing.TB, img, dir string) {
 // MountedExFAT mounts the image with exfat-fuse on a loop device while do runs.
 func MountedExFAT(t testing.TB, img string, do func(mnt string)) {
 	t.Helper()
+	Mounted(t, img, "mount.exfat-fuse", do)
+}
+
+// Mounted mounts the image on a loop device with a FUSE program, which is
+// called with device and folder, while do runs. What was written is in the
+// image when it returns. Needs root.
+func Mounted(t testing.TB, img, program string, do func(mnt string)) {
+	t.Helper()
 	testtool.Root(t)
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		testtool.Unmet(t, "this kernel has no FUSE")
 	}
-	mount := testtool.Need(t, "mount.exfat-fuse")
+	mount := testtool.Need(t, program)
 	loop := strings.TrimSpace(string(testtool.Run(t, "losetup", "--find", "--show", img)))
-	defer testtool.Run(t, "losetup", "--detach", loop)
+	defer release(t, loop, img)
 	mnt := t.TempDir()
 	if out, err := exec.Command(mount, loop, mnt).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", mount, err, out)
 	}
 	defer testtool.Run(t, "umount", mnt)
 	do(mnt)
+}
+
+// release detaches a loop device and waits until it is gone: umount returns
+// while the FUSE program may still be writing, and the kernel keeps the device
+// until the program has closed it.
+func release(t testing.TB, loop, img string) {
+	t.Helper()
+	testtool.Run(t, "losetup", "--detach", loop)
+	backing := filepath.Join("/sys/block", filepath.Base(loop), "loop/backing_file")
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if file, err := os.ReadFile(backing); err != nil || strings.TrimSpace(string(file)) != img {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s still uses %s a minute after it was unmounted", loop, img)
+		}
+	}
 }
 
 // Partitioned makes an image with a partition table written by sfdisk and one

@@ -7,6 +7,7 @@ require (
 	github.com/go-json-experiment/json v1.27.2 // strict JSON: refuses duplicate names and bad UTF-8, streams large CVR files; the coming encoding/json/v2
 	github.com/google/go-cmp v0.7.0 // tests only: readable differences
 	github.com/google/go-tpm v0.9.8 // TPM 2.0 commands and structures (fixed by the owner)
+	github.com/hanwen/go-fuse/v2 v2.12.1 // tests only: real block devices that fail, through FUSE and a loop device
 	github.com/pelletier/go-toml/v2 v2.4.3 // the configuration file, decoded strictly with line numbers
 	github.com/rs/zerolog v1.35.1 // log of operation (fixed by the owner); never the audit log
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: validates our elections against the NIST schemas

@@ -38,3 +38,29 @@ func TestFindingSurvivesWrappingAndEscapesForeignText(t *testing.T) {
 		t.Errorf("escaped text has %d bytes", len(got))
 	}
 }
+
+// TestEscapeShowsWhatCannotBeSeen: names come from media, and a name must not
+// look like another one or command a terminal.
+func TestEscapeShowsWhatCannotBeSeen(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                       "",
+		"plain name.txt":         "plain name.txt",
+		"Müller/日本語":             "Müller/日本語",
+		"a\x1b[2Jb":              `a\x1b[2Jb`,
+		"gnp\u202egpj.exe":       `gnp\u202egpj.exe`,
+		"zero\u200bwidth":        `zero\u200bwidth`,
+		"no\u00a0break":          `no\u00a0break`,
+		"line\nbreak":            `line\nbreak`,
+		"\xff\xfe":               `\xff\xfe`,
+		"trailing ":              `trailing\x20`,
+		"  both  ":               `\x20\x20both\x20\x20`,
+		"folder /file":           `folder\x20/file`,
+		"folder/ file":           `folder/\x20file`,
+		"   ":                    `\x20\x20\x20`,
+		`back\slash and "quote"`: `back\\slash and "quote"`,
+	} {
+		if got := verdict.Escape(in); got != want {
+			t.Errorf("Escape(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

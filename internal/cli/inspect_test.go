@@ -35,7 +35,7 @@ func inspected(t *testing.T, img string) map[string]string {
 	}
 	sums := map[string]string{}
 	for _, f := range document(t, r.out)["files"].([]any) {
-		if f := f.(map[string]any); f["dir"] == nil {
+		if f := f.(map[string]any); f["type"] == "file" {
 			sums[f["path"].(string)] = f["sha256"].(string)
 		}
 	}

@@ -96,6 +96,9 @@ type inspectCmd struct {
 	Hash   bool   `help:"Also read every file and print its SHA-256."`
 }
 
+// maxShown problems of files are shown to people; the others are counted.
+const maxShown = 32
+
 // inspection is what 'inspect' prints.
 type inspection struct {
 	Size     int64              `json:"size"`
@@ -105,6 +108,7 @@ type inspection struct {
 	Files    []inspectedFile    `json:"files"`
 	Sandbox  map[string]string  `json:"sandbox"`
 	byID     map[uint32]int     // place in Files
+	entries  []reader.Entry     // what Files shows, in the same order
 	findings []*verdict.Finding // all of them, for the exit status
 }
 
@@ -112,7 +116,7 @@ type inspectedVolume struct {
 	FS       string            `json:"fs"`
 	Label    string            `json:"label"`
 	ID       string            `json:"id"`
-	Holds    map[string]int    `json:"holds"` // number of entries by type, and of files by trait
+	Holds    map[string]int64  `json:"holds"` // number of entries by type, and of files by trait
 	Deleted  inspectedDeleted  `json:"deleted"`
 	Offset   int64             `json:"offset"`
 	Size     int64             `json:"size"`
@@ -193,7 +197,7 @@ func (a *app) inspectFailed(err error) error {
 }
 
 func newInspection(l *reader.Listing) *inspection {
-	in := &inspection{Size: l.Size, Table: l.Table, Volumes: []inspectedVolume{}, Problems: l.Problems, Files: make([]inspectedFile, 0, len(l.Entries)), byID: map[uint32]int{}}
+	in := &inspection{Size: l.Size, Table: l.Table, Volumes: []inspectedVolume{}, Problems: l.Problems, Files: make([]inspectedFile, 0, len(l.Entries)), byID: map[uint32]int{}, entries: l.Entries}
 	note := func(list []verdict.Finding) []verdict.Finding {
 		for i := range list {
 			in.findings = append(in.findings, &list[i])
@@ -211,7 +215,7 @@ func newInspection(l *reader.Listing) *inspection {
 		}
 		in.Volumes = append(in.Volumes, inspectedVolume{
 			FS: v.FS, Label: verdict.Escape(v.Label), ID: verdict.Escape(v.ID), Offset: v.Offset, Size: v.Size,
-			Holds: map[string]int{}, Deleted: deleted, Problems: note(v.Problems),
+			Holds: map[string]int64{}, Deleted: deleted, Problems: note(v.Problems),
 		})
 	}
 	for _, e := range l.Entries {
@@ -292,7 +296,7 @@ func (in *inspection) show(w io.Writer, hashed bool) {
 			kind = "not readable"
 		}
 		fmt.Fprintf(w, "volume %d: %s, %s at byte %d, label %s, id %s\n", i, kind, size(v.Size), v.Offset, quoted(v.Label), v.ID)
-		fmt.Fprintf(w, "  holds %s\n", v.holds())
+		fmt.Fprintf(w, "  holds %s\n", holds(v.Holds, v.Deleted.Count))
 		if len(v.Deleted.Names) > 0 {
 			fmt.Fprintf(w, "  deleted: %s\n", strings.Join(v.Deleted.Names, ", "))
 		}
@@ -318,25 +322,33 @@ func (in *inspection) show(w io.Writer, hashed bool) {
 	}
 	tw.Flush()
 	var bad []verdict.Finding
-	for _, f := range in.Files {
-		if f.Problem != nil {
-			bad = append(bad, *f.Problem)
+	more := 0
+	for i, f := range in.Files {
+		switch {
+		case f.Problem == nil:
+		case len(bad) < maxShown:
+			bad = append(bad, in.entries[i].About(*f.Problem))
+		default:
+			more++
 		}
 	}
 	showFindings(w, "", bad)
+	if more > 0 {
+		fmt.Fprintf(w, "and %d more files with a problem; --json lists all\n", more)
+	}
 }
 
 // holds counts what a volume has, plain things first.
-func (v *inspectedVolume) holds() string {
-	count := func(word string) string { return fmt.Sprintf("%d %s", v.Holds[word], word) }
+func holds(number map[string]int64, deleted int64) string {
+	count := func(word string) string { return fmt.Sprintf("%d %s", number[word], word) }
 	parts := []string{count("file") + "s", count("folder") + "s"}
-	for _, word := range slices.Sorted(maps.Keys(v.Holds)) {
+	for _, word := range slices.Sorted(maps.Keys(number)) {
 		if word != "file" && word != "folder" {
 			parts = append(parts, count(word))
 		}
 	}
-	if v.Deleted.Count > 0 {
-		parts = append(parts, fmt.Sprintf("%d deleted", v.Deleted.Count))
+	if deleted > 0 {
+		parts = append(parts, fmt.Sprintf("%d deleted", deleted))
 	}
 	return strings.Join(parts, ", ")
 }

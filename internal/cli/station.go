@@ -176,6 +176,12 @@ func showHeld(w io.Writer, h *station.Held) {
 	fmt.Fprintf(w, "item %s\n  medium %s: %s %s, %s, inserted %s by uid %d\n", h.Item, m.ID, m.Source, verdict.Escape(m.Name), size(m.Size), m.Inserted, m.Caller)
 	for _, v := range m.Volumes {
 		fmt.Fprintf(w, "  volume: %s, %s, label %s, id %s\n", v.FS, size(v.Size), quoted(v.Label), v.ID)
+		if len(v.Holds) > 0 {
+			fmt.Fprintf(w, "    holds %s\n", holds(v.Holds, v.Deleted))
+		}
+		for _, n := range v.Notable {
+			fmt.Fprintf(w, "    %s: %s\n", n.Kind, n.Path)
+		}
 	}
 	if h.Facts.Package != "" {
 		fmt.Fprintf(w, "  package %s", h.Facts.Package)

@@ -31,7 +31,7 @@ func TestOutputClosedEarly(t *testing.T) {
 	}
 	many := testmedia.FATFrom(t, testmedia.Options{SizeMiB: 64, ClusterSectors: 1}, dir)
 	whole := call(t, "inspect", many)
-	if whole.status != 0 || strings.Count(whole.out, "\n") != 4002 {
+	if whole.status != 0 || strings.Count(whole.out, "\n") != 4003 {
 		t.Fatalf("exit status %d, %d lines", whole.status, strings.Count(whole.out, "\n"))
 	}
 	cut := testmedia.Copy(t, many)

@@ -208,9 +208,7 @@ func (r *run) read(ctx context.Context, policy manifest.Policy) error {
 	}
 	facts := &r.report.Medium
 	facts.Size, facts.Table = listing.Size, listing.Table
-	for _, v := range listing.Volumes {
-		facts.Volumes = append(facts.Volumes, VolumeFact{FS: v.FS, Label: verdict.Escape(v.Label), ID: verdict.Escape(v.ID), Size: v.Size})
-	}
+	facts.Volumes = volumeFacts(listing)
 	r.layout = sortListing(listing)
 	for _, name := range r.layout.litter {
 		r.report.Litter = append(r.report.Litter, verdict.Escape(name))

@@ -83,7 +83,7 @@ func sortListing(l *reader.Listing) *layout {
 		}
 		if top == rootFolder && !deeper && e.Type == medium.Folder {
 			if e.Problem != nil {
-				out.findings.add(*e.Problem)
+				out.findings.add(e.About(*e.Problem))
 			}
 			continue
 		}
@@ -101,7 +101,7 @@ func sortListing(l *reader.Listing) *layout {
 		if inside {
 			f.entries = append(f.entries, e.ID)
 		} else if e.Problem != nil {
-			f.findings.add(*e.Problem)
+			f.findings.add(e.About(*e.Problem))
 		}
 	}
 	for _, f := range out.packages {
@@ -117,7 +117,7 @@ func (l *layout) addStray(e *reader.Entry) {
 		l.stray = append(l.stray, e.ID)
 	}
 	if e.Problem != nil {
-		l.findings.add(*e.Problem)
+		l.findings.add(e.About(*e.Problem))
 	}
 }
 
@@ -153,7 +153,7 @@ func (f *folder) sort() {
 		e := entry(id)
 		name := f.name(e)
 		if e.Problem != nil {
-			f.findings.add(*e.Problem)
+			f.findings.add(e.About(*e.Problem))
 		}
 		twice := i > 0 && name == f.name(entry(f.entries[i-1]))
 		switch {

@@ -1,7 +1,11 @@
 package intake
 
 import (
+	"strings"
+
 	"sallyport/internal/ems"
+	"sallyport/internal/medium"
+	"sallyport/internal/reader"
 	"sallyport/internal/verdict"
 )
 
@@ -55,6 +59,61 @@ type VolumeFact struct {
 	Label string `json:"label,omitzero"`
 	ID    string `json:"id,omitzero"`
 	Size  int64  `json:"size"`
+	// Holds counts the entries by the words of package medium: types, and
+	// traits of files.
+	Holds map[string]int64 `json:"holds,omitzero"`
+	// Deleted entries that its folders still show.
+	Deleted int64 `json:"deleted,omitzero"`
+	// Notable names, escaped, what is neither a plain file nor a folder, is not
+	// stored as it reads, or was deleted; the first [maxNotable] of each volume.
+	Notable []Notable `json:"notable,omitzero"`
+}
+
+// Notable is one thing of a volume that deserves a look.
+type Notable struct {
+	Kind string `json:"kind"` // words of package medium, or "deleted"
+	Path string `json:"path"` // escaped
+}
+
+// maxNotable things of a volume are named in the facts; all are counted.
+const maxNotable = 64
+
+// volumeFacts describes the volumes of a listing.
+func volumeFacts(l *reader.Listing) []VolumeFact {
+	out := make([]VolumeFact, len(l.Volumes))
+	for i, v := range l.Volumes {
+		out[i] = VolumeFact{
+			FS: v.FS, Label: verdict.Escape(v.Label), ID: verdict.Escape(v.ID), Size: v.Size,
+			Holds: map[string]int64{}, Deleted: v.Deleted,
+		}
+	}
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		v := &out[e.Volume]
+		kinds := e.Traits.Words()
+		for _, word := range kinds {
+			v.Holds[word]++
+		}
+		v.Holds[e.Type.Word()]++
+		if e.Type != medium.File && e.Type != medium.Folder {
+			kinds = append(kinds, e.Type.Word())
+		}
+		if len(kinds) > 0 {
+			v.note(strings.Join(kinds, " "), e.Path)
+		}
+	}
+	for i, v := range l.Volumes {
+		for _, path := range v.DeletedNames {
+			out[i].note("deleted", path)
+		}
+	}
+	return out
+}
+
+func (v *VolumeFact) note(kind, path string) {
+	if len(v.Notable) < maxNotable {
+		v.Notable = append(v.Notable, Notable{kind, verdict.Escape(path)})
+	}
 }
 
 // ItemFacts is what the vault keeps as the facts of an item.

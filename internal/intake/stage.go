@@ -122,11 +122,12 @@ func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 			return nil
 		}
 		meter.err = nil
-		_, err = stage.AddFile(p.name(r.entry(id)), meter)
+		e := r.entry(id)
+		_, err = stage.AddFile(p.name(e), meter)
 		switch {
 		case err == nil:
 		case meter.err != nil: // of the medium or its reader, not of the store
-			p.findings.add(*r.trouble(ctx, meter.err, verdict.Unreadable))
+			p.findings.add(r.fileTrouble(ctx, e, meter.err))
 		case isReason(err, verdict.StoreFull):
 			p.findings.add(*asFinding(err, verdict.StoreFull))
 			r.lost = verdict.New(verdict.StoreFull, "", "reading was ended because the store had no room")

@@ -163,7 +163,7 @@ func (r *run) readEnvelope(ctx context.Context, p *pack) {
 	body := make([]byte, 0, e.Size+bytes.MinRead)
 	buf := bytes.NewBuffer(body)
 	if _, err := buf.ReadFrom(io.LimitReader(stream, manifest.MaxEnvelope+1)); err != nil {
-		p.findings.add(*r.trouble(ctx, err, verdict.Unreadable))
+		p.findings.add(r.fileTrouble(ctx, e, err))
 		p.torn = buf.Bytes()
 	}
 	if _, _, err := stream.Next(); !errors.Is(err, io.EOF) {
@@ -188,6 +188,14 @@ func (r *run) trouble(ctx context.Context, err error, otherwise verdict.Reason) 
 		return stopped()
 	}
 	return asFinding(err, otherwise)
+}
+
+// fileTrouble is trouble with the content of one file, which it names.
+func (r *run) fileTrouble(ctx context.Context, e *reader.Entry, err error) verdict.Finding {
+	if ctx.Err() != nil {
+		return *stopped()
+	}
+	return e.About(*asFinding(err, verdict.Unreadable))
 }
 
 func stopped() *verdict.Finding {

@@ -55,6 +55,16 @@ type Entry struct {
 	Problem  *verdict.Finding // why it cannot be read whole, or nil
 }
 
+// About puts the entry's path in front of the place of a finding about it.
+func (e *Entry) About(f verdict.Finding) verdict.Finding {
+	if f.Where == "" {
+		f.Where = e.Path
+	} else {
+		f.Where = e.Path + ": " + f.Where
+	}
+	return f
+}
+
 // List returns everything on the medium. It can be called once, before Read.
 // The error is the finding about a medium of which nothing can be said, or
 // about the reader. The listing is the caller's.

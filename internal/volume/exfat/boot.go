@@ -17,7 +17,6 @@ const (
 	// extended ones, parameters, one reserved, checksum (section 3).
 	regionSectors = 12
 	bootBytes     = 512
-	firstData     = 2
 )
 
 // boot is the geometry of a volume. Offsets are absolute on the device, lengths
@@ -25,11 +24,9 @@ const (
 // follow each other inside total.
 type boot struct {
 	sectorBytes int64
-	cluster     int64
+	heap        layout.Clusters
 	tableOff    int64
 	tableBytes  int64
-	dataOff     int64
-	clusters    uint32
 	root        uint32
 	total       int64
 	id          string
@@ -61,7 +58,7 @@ func newBoot(b []byte, off int64) (*boot, error) {
 	case b[105] != 1:
 		return nil, verdict.New(verdict.FilesystemUnsupported, "boot sector, revision", "exFAT revision %d.%d; this station reads revision 1", b[105], b[104])
 	case b[110] == 2:
-		return nil, verdict.New(verdict.FilesystemUnsupported, "boot sector, number of FATs", "TexFAT, exFAT with two file allocation tables")
+		return nil, verdict.New(verdict.FilesystemUnsupported, "boot sector, number of FATs", "this is TexFAT, exFAT with two file allocation tables for transactions; exFAT with one table can be read")
 	case b[110] != 1:
 		return nil, bad("number of FATs", "%d is not 1", b[110])
 	}
@@ -70,8 +67,9 @@ func newBoot(b []byte, off int64) (*boot, error) {
 	tableAt, tableLen := int64(le.Uint32(b[80:])), int64(le.Uint32(b[84:]))
 	dataAt, clusters := int64(le.Uint32(b[88:])), int64(le.Uint32(b[92:]))
 	v := &boot{
-		sectorBytes: sector, cluster: sector << clusterShift, clusters: uint32(clusters), root: le.Uint32(b[96:]),
-		tableOff: off + tableAt*sector, tableBytes: tableLen * sector, dataOff: off + dataAt*sector,
+		sectorBytes: sector, root: le.Uint32(b[96:]),
+		tableOff: off + tableAt*sector, tableBytes: tableLen * sector,
+		heap: layout.Clusters{Off: off + dataAt*sector, Bytes: sector << clusterShift, Count: uint32(clusters)},
 	}
 	id := le.Uint32(b[100:])
 	v.id = fmt.Sprintf("%04X-%04X", id>>16, id&0xFFFF)
@@ -87,17 +85,11 @@ func newBoot(b []byte, off int64) (*boot, error) {
 		return nil, bad("FAT length", "%d bytes do not hold the entries of %d clusters", v.tableBytes, clusters)
 	case uint64(dataAt+clusters<<clusterShift) > length:
 		return nil, bad("cluster count", "%d clusters end behind the volume of %d sectors", clusters, length)
-	case !v.exists(v.root):
+	case !v.heap.Exists(v.root):
 		return nil, bad("root cluster", "%d does not exist; there are %d clusters", v.root, clusters)
 	}
 	v.total = int64(length) * sector
 	return v, nil
-}
-
-func (v *boot) exists(cluster uint32) bool { return cluster-firstData < v.clusters }
-
-func (v *boot) offset(cluster uint32) int64 {
-	return v.dataOff + int64(cluster-firstData)*v.cluster
 }
 
 // checkRegions checks the checksum of both boot regions and compares them. A

@@ -40,43 +40,9 @@ func (v *volume) entry(cluster uint32) (uint32, error) {
 	return le.Uint32(p), nil
 }
 
-// append puts a cluster behind the chain at hand.
-func (v *volume) append(cluster uint32) {
-	off := v.offset(cluster)
-	if n := len(v.extents); n > 0 && v.extents[n-1].Off+v.extents[n-1].Len == off {
-		v.extents[n-1].Len += v.cluster
-		return
-	}
-	v.extents = append(v.extents, layout.Extent{Off: off, Len: v.cluster})
-}
-
-func (v *volume) own(cluster uint32) bool {
-	off := v.offset(cluster)
-	for _, x := range v.extents {
-		if off >= x.Off && off < x.Off+x.Len {
-			return true
-		}
-	}
-	return false
-}
-
-// claim takes a cluster for the chain at hand. The finding says that the chain
-// met itself or, which is a problem of the volume as well, another one.
-func (v *volume) claim(cluster uint32, where layout.Place) (*verdict.Finding, error) {
-	fresh, err := v.w.Claim(cluster - firstData)
-	if fresh || err != nil {
-		return nil, err
-	}
-	if v.own(cluster) {
-		return inconsistent(where, "its chain of clusters runs in a circle at cluster %d", cluster), nil
-	}
-	f := inconsistent(where, "its chain runs into cluster %d, which belongs to another file or folder", cluster)
-	return f, v.w.Problem(f)
-}
-
 // used asks the allocation bitmap.
 func (v *volume) used(cluster uint32) (bool, error) {
-	i := int64(cluster - firstData)
+	i := int64(cluster - layout.FirstCluster)
 	p, err := v.bitmap.From(i / 8)
 	if err != nil {
 		return false, err
@@ -84,27 +50,27 @@ func (v *volume) used(cluster uint32) (bool, error) {
 	return p[0]&(1<<(i%8)) != 0, nil
 }
 
-// follow goes over size bytes from the cluster first into v.extents, by the
+// follow goes over size bytes from the cluster first into v.heap.Chain, by the
 // table or, when plain, one after another. The finding says why they are not
 // all there; what could be followed is kept.
 func (v *volume) follow(first uint32, size int64, plain bool, where layout.Place) (*verdict.Finding, error) {
-	v.extents = v.extents[:0]
+	v.heap.Restart()
 	if size == 0 {
 		if first != 0 {
 			return inconsistent(where, "it has no bytes but a first cluster, %d", first), nil
 		}
 		return nil, nil
 	}
-	if size < 0 || (size-1)/v.cluster >= int64(v.clusters) {
+	if size < 0 || (size-1)/v.heap.Bytes >= int64(v.heap.Count) {
 		return inconsistent(where, "its %d bytes are more than the volume has", uint64(size)), nil
 	}
-	need := (size-1)/v.cluster + 1
+	need := (size-1)/v.heap.Bytes + 1
 	next, unused := first, uint32(0)
 	for n := int64(0); n < need; n++ {
-		if !v.exists(next) {
+		if !v.heap.Exists(next) {
 			return inconsistent(where, "its clusters reach %s after %d of %d", link(next), n, need), nil
 		}
-		f, err := v.claim(next, where)
+		f, err := v.heap.Follow(v.w, next, where)
 		if f != nil || err != nil {
 			return f, err
 		}
@@ -117,18 +83,17 @@ func (v *volume) follow(first uint32, size int64, plain bool, where layout.Place
 				unused = next
 			}
 		}
-		v.append(next)
 		if plain {
 			next++
 		} else if next, err = v.entry(next); err != nil {
 			return nil, err
 		}
 	}
-	v.extents[len(v.extents)-1].Len -= need*v.cluster - size
+	v.heap.Trim(size)
 	switch {
-	case !plain && next != endMark && v.exists(next) && v.own(next):
+	case !plain && next != endMark && v.heap.Exists(next) && v.heap.InChain(next):
 		return inconsistent(where, "its chain of clusters runs in a circle at cluster %d", next), nil
-	case !plain && next != endMark && v.exists(next):
+	case !plain && next != endMark && v.heap.Exists(next):
 		return inconsistent(where, "its chain goes on at cluster %d after its %d bytes", next, size), nil
 	case !plain && next != endMark:
 		return inconsistent(where, "its chain reaches %s after its last cluster, in place of the end mark", link(next)), nil
@@ -140,22 +105,21 @@ func (v *volume) follow(first uint32, size int64, plain bool, where layout.Place
 
 // rootChain follows the chain of the root folder, whose size nothing records.
 func (v *volume) rootChain(where layout.Place) error {
-	v.extents = v.extents[:0]
+	v.heap.Restart()
 	for next, n := v.root, int64(0); next != endMark; n++ {
-		if !v.exists(next) {
+		if !v.heap.Exists(next) {
 			return v.w.Inconsistent(where.String(), "its chain reaches %s after %d clusters", link(next), n)
 		}
-		if n*v.cluster >= maxFolderBytes {
+		if n*v.heap.Bytes >= maxFolderBytes {
 			return v.w.Inconsistent(where.String(), "it is larger than %d bytes, the most a folder may have", maxFolderBytes)
 		}
-		f, err := v.claim(next, where)
+		f, err := v.heap.Follow(v.w, next, where)
 		if err != nil {
 			return err
 		}
 		if f != nil {
 			return v.w.Problem(f)
 		}
-		v.append(next)
 		if next, err = v.entry(next); err != nil {
 			return err
 		}

@@ -1,7 +1,8 @@
 // Package exfat reads exFAT 1.00 from an untrusted volume: both boot regions,
 // the file allocation table, the allocation bitmap, the up-case table's
 // checksum, folders and the clusters of each file. It reads no content. The
-// rules are those of Microsoft's exFAT specification; TexFAT is not read.
+// rules are those of Microsoft's exFAT specification; TexFAT, with its second
+// table and bitmap, is named and not read.
 //
 // Damage of the volume (its files may not be used): boot regions with a bad
 // checksum or that differ; a missing, short or second bitmap or up-case table;
@@ -14,6 +15,11 @@
 //
 // Bytes of a file beyond its ValidDataLength are zeros by the specification,
 // whatever stands in its clusters: they become an extent at [layout.Zeros].
+//
+// Deleted entry sets are counted and named; nothing they point at is read.
+// Benign entries, such as the volume's GUID and the extensions of vendors in the
+// sets of files, are passed over, and clusters of their own are not looked at:
+// every system sees the same files with and without them.
 //
 // No damage: the flags "volume dirty" and "media failure" (media are pulled;
 // contents are verified by their hashes), the percentage in use, clusters
@@ -32,8 +38,7 @@ type volume struct {
 	table  *layout.Cache
 	bitmap *layout.Cache // nil until the root folder's entry is found
 
-	extents []layout.Extent // of the chain at hand
-	set     []byte          // the entry set at hand
+	set     []byte // the entry set at hand
 	name    []byte
 	units   []uint16
 	upcase  bool // the up-case table was seen
@@ -93,7 +98,7 @@ func open(w *layout.Walker) (*volume, error) {
 			return nil, err
 		}
 	}
-	if err := w.Clusters(b.clusters); err != nil {
+	if err := w.Clusters(b.heap.Count); err != nil {
 		return nil, err
 	}
 	return v, v.readRoot()

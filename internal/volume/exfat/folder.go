@@ -22,6 +22,11 @@ const (
 	streamEntry = 0xC0
 	nameEntry   = 0xC1
 
+	// A deletion clears the bit "in use" of each entry of a set.
+	deletedFile   = fileEntry &^ inUse
+	deletedStream = streamEntry &^ inUse
+	deletedName   = nameEntry &^ inUse
+
 	attrFolder = 0x10
 	noChain    = 0x02 // of a stream's flags
 	allocated  = 0x01
@@ -30,7 +35,7 @@ const (
 )
 
 // readFolder lists one folder and puts its folders on the list of those to
-// read. The clusters of the root are in v.extents already.
+// read. The clusters of the root are in v.heap.Chain already.
 func (v *volume) readFolder(dir *folder) error {
 	path := dir.path
 	where := layout.Folder(path)
@@ -45,7 +50,9 @@ func (v *volume) readFolder(dir *folder) error {
 			}
 		}
 	}
-	v.w.Recs.Reset(v.w.Dev, where, v.extents)
+	if err := v.w.Recs.Reset(v.w, where, v.heap.Chain); err != nil {
+		return err
+	}
 	v.w.Names.Reset()
 	ended, told := false, false
 	broken := false // the set at hand cannot be read, and that is written down
@@ -67,7 +74,9 @@ func (v *volume) readFolder(dir *folder) error {
 			}
 		case kind == endRecord:
 			ended = true
-		case kind&inUse == 0: // deleted
+		case kind == deletedFile:
+			err = v.deletedSet(path, rec)
+		case kind&inUse == 0: // another deleted entry
 		case kind == fileEntry:
 			broken, err = v.fileSet(path, where, rec, off)
 		case kind == bitmapEntry || kind == upcaseEntry || kind == labelEntry:
@@ -125,6 +134,43 @@ func (v *volume) fileSet(dir, where string, rec []byte, off int64) (broken bool,
 	return false, v.addFile(dir, place, stream, e)
 }
 
+// deletedSet counts a file entry that was deleted and takes its name out of the
+// deleted entries behind it, if they are all still there.
+func (v *volume) deletedSet(dir string, rec []byte) error {
+	count, length := int(rec[1]), 0
+	v.units = v.units[:0]
+	for n := 0; n < count && (n == 0 || len(v.units) < length); n++ {
+		rec, _, err := v.w.Recs.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case n == 0 && rec[0] == deletedStream:
+			length = int(rec[3])
+		case n > 0 && rec[0] == deletedName:
+			v.addUnits(rec, length)
+		default:
+			v.w.Recs.Back()
+			count = 0
+		}
+	}
+	v.name = v.name[:0]
+	if length > 0 && len(v.units) == length {
+		v.name, _ = layout.AppendName(v.name, v.units)
+	}
+	return v.w.Deleted(dir, v.name)
+}
+
+// addUnits appends what a name entry holds of a name of length units.
+func (v *volume) addUnits(rec []byte, length int) {
+	for i := 0; i < nameUnits && len(v.units) < length; i++ {
+		v.units = append(v.units, le.Uint16(rec[2+2*i:]))
+	}
+}
+
 // readSet collects the entries of a set in v.set and its name in v.units; why
 // says what is wrong with it.
 func (v *volume) readSet(rec []byte) (why string, err error) {
@@ -172,9 +218,7 @@ func (v *volume) readName() (why string) {
 			if rest[0] != nameEntry {
 				return "a part of the name is missing in the entry set"
 			}
-			for i := 0; i < nameUnits && len(v.units) < length; i++ {
-				v.units = append(v.units, le.Uint16(rest[2+2*i:]))
-			}
+			v.addUnits(rest, length)
 			names--
 		case rest[0]&benign == 0:
 			return "the entry set has a critical entry too many"
@@ -202,36 +246,25 @@ func (v *volume) addFile(dir string, place layout.Place, stream []byte, e layout
 	case f == nil:
 		v.zeros(int64(valid), e.Size)
 	}
-	if e.Extents = v.extents; f != nil && e.Problem == nil {
+	if e.Extents = v.heap.Chain; f != nil && e.Problem == nil {
 		e.Problem = f
 	}
 	_, err = v.w.Add(dir, v.name, e)
 	return err
 }
 
-// zeros replaces the bytes from valid to size in v.extents.
+// zeros replaces the bytes from valid to size in v.heap.Chain.
 func (v *volume) zeros(valid, size int64) {
 	if valid >= size {
 		return
 	}
-	left := valid
-	for i, x := range v.extents {
-		if left < x.Len {
-			v.extents[i].Len = left
-			if left > 0 {
-				i++
-			}
-			v.extents = v.extents[:i]
-			break
-		}
-		left -= x.Len
-	}
-	v.extents = append(v.extents, layout.Extent{Off: layout.Zeros, Len: size - valid})
+	v.heap.Trim(valid)
+	v.heap.Chain = append(v.heap.Chain, layout.Extent{Off: layout.Zeros, Len: size - valid})
 }
 
 func (v *volume) addFolder(dir string, place layout.Place, stream []byte, e layout.Entry) error {
 	size, valid := le.Uint64(stream[24:]), le.Uint64(stream[8:])
-	if size == 0 || size > maxFolderBytes || size%uint64(v.cluster) != 0 || valid != size {
+	if size == 0 || size > maxFolderBytes || size%uint64(v.heap.Bytes) != 0 || valid != size {
 		return v.w.Problem(verdict.New(verdict.FilesystemInconsistent, place.String(), "a folder of %d bytes, of which %d are valid", size, valid))
 	}
 	path, err := v.w.Add(dir, v.name, e)

@@ -7,6 +7,9 @@ import (
 	"sallyport/internal/volume/layout"
 )
 
+// extentBytes of memory for each piece of what is kept while the volume is read.
+const extentBytes = 16
+
 // readRoot follows the root folder and reads the three entries that only it
 // has: bitmap, up-case table and label. They come first, because the files'
 // clusters are checked against the bitmap.
@@ -16,11 +19,16 @@ func (v *volume) readRoot() error {
 		return err
 	}
 	root := folder{first: v.root}
-	for _, x := range v.extents {
+	for _, x := range v.heap.Chain {
 		root.size += x.Len
 	}
-	rootExtents := append([]layout.Extent(nil), v.extents...)
-	v.w.Recs.Reset(v.w.Dev, where, rootExtents)
+	if err := v.w.Memory(where, int64(len(v.heap.Chain))*extentBytes); err != nil {
+		return err
+	}
+	rootExtents := append([]layout.Extent(nil), v.heap.Chain...)
+	if err := v.w.Recs.Reset(v.w, where, rootExtents); err != nil {
+		return err
+	}
 	labelled := false
 	for {
 		rec, off, err := v.w.Recs.Next()
@@ -63,35 +71,41 @@ func (v *volume) readRoot() error {
 			return err
 		}
 	}
-	for _, x := range rootExtents {
-		for at := x.Off; at < x.Off+x.Len; at += v.cluster {
-			if err := v.mustBeUsed(uint32((at-v.dataOff)/v.cluster)+firstData, where); err != nil {
-				return err
-			}
-		}
+	if err := v.mustBeUsed(where, rootExtents); err != nil {
+		return err
 	}
-	v.extents = append(v.extents[:0], rootExtents...)
+	v.heap.Chain = append(v.heap.Chain[:0], rootExtents...)
 	v.pending = append(v.pending, root)
 	return nil
 }
 
-func (v *volume) mustBeUsed(cluster uint32, where string) error {
-	ok, err := v.used(cluster)
-	if err != nil || ok {
-		return err
+// mustBeUsed checks in the bitmap the clusters of what was read before it or is
+// the bitmap itself.
+func (v *volume) mustBeUsed(where string, extents []layout.Extent) error {
+	for _, x := range extents {
+		for at := x.Off; at < x.Off+x.Len; at += v.heap.Bytes {
+			cluster := uint32((at-v.heap.Off)/v.heap.Bytes) + layout.FirstCluster
+			ok, err := v.used(cluster)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return v.w.Inconsistent(where, "its cluster %d is marked as free in the allocation bitmap", cluster)
+			}
+		}
 	}
-	return v.w.Inconsistent(where, "its cluster %d is marked as free in the allocation bitmap", cluster)
+	return nil
 }
 
-// readBitmap locates the bitmap. It has to stand in one piece for the reader's
-// cache; formatters write it first, so it does.
+// readBitmap locates the bitmap. Formatters write it in one piece, but nobody
+// has to.
 func (v *volume) readBitmap(rec []byte, place string) error {
 	first, size := le.Uint32(rec[20:]), le.Uint64(rec[24:])
 	switch {
 	case v.bitmap != nil || rec[1]&1 != 0:
 		return v.w.Inconsistent(place, "there is a second allocation bitmap")
-	case size < (uint64(v.clusters)+7)/8 || size > 1<<32:
-		return v.w.Inconsistent(place, "an allocation bitmap of %d bytes for %d clusters", size, v.clusters)
+	case size < (uint64(v.heap.Count)+7)/8 || size > 1<<32:
+		return v.w.Inconsistent(place, "an allocation bitmap of %d bytes for %d clusters", size, v.heap.Count)
 	}
 	f, err := v.follow(first, int64(size), false, layout.Place{What: "allocation bitmap", Off: -1})
 	if err != nil {
@@ -100,16 +114,11 @@ func (v *volume) readBitmap(rec []byte, place string) error {
 	if f != nil {
 		return v.w.Problem(f)
 	}
-	if len(v.extents) != 1 {
-		return verdict.New(verdict.FilesystemUnsupported, place, "an exFAT whose allocation bitmap is in %d pieces", len(v.extents))
+	if err := v.w.Memory("pieces of the allocation bitmap", int64(len(v.heap.Chain))*extentBytes); err != nil {
+		return err
 	}
-	v.bitmap = layout.NewCache(v.w.Dev, "allocation bitmap", v.extents[0].Off, int64(size))
-	for n := (int64(size) + v.cluster - 1) / v.cluster; n > 0; n-- {
-		if err := v.mustBeUsed(first+uint32(n)-1, "allocation bitmap"); err != nil {
-			return err
-		}
-	}
-	return nil
+	v.bitmap = layout.NewCacheOf(v.w.Dev, "allocation bitmap", v.heap.Chain)
+	return v.mustBeUsed("allocation bitmap", v.heap.Chain)
 }
 
 // readUpcase checks the checksum of the up-case table (section 7.2.2). The
@@ -132,7 +141,7 @@ func (v *volume) readUpcase(rec []byte, place string) error {
 		return v.w.Problem(f)
 	}
 	var sum uint32
-	for _, x := range v.extents {
+	for _, x := range v.heap.Chain {
 		p := make([]byte, x.Len)
 		if err := v.w.Dev.Read(p, x.Off, "up-case table"); err != nil {
 			return err

@@ -39,15 +39,13 @@ const (
 type boot struct {
 	bits        int
 	sectorBytes int64
-	cluster     int64
+	heap        layout.Clusters
 	reserved    int64
 	tableOff    int64 // first copy of the FAT
 	tableBytes  int64 // one copy
 	copies      int64
 	rootOff     int64 // FAT12 and FAT16
 	rootBytes   int64
-	dataOff     int64
-	clusters    uint32
 	rootCluster uint32 // FAT32
 	active      byte   // which copy counts when the copies are not mirrored
 	media       byte
@@ -82,15 +80,16 @@ func bad(what, detail string, args ...any) error {
 func newBoot(b []byte, off int64) (*boot, error) {
 	v := &boot{
 		sectorBytes: int64(le.Uint16(b[atSectorBytes:])), copies: int64(b[atCopies]), media: b[atMedia],
-		cluster: int64(b[atClusterSectors]), reserved: int64(le.Uint16(b[atReserved:])),
+		reserved: int64(le.Uint16(b[atReserved:])),
 	}
+	clusterSectors := int64(b[atClusterSectors])
 	rootEntries, fatSectors := int64(le.Uint16(b[atRootEntries:])), int64(le.Uint16(b[atFATSectors16:]))
 	total := int64(le.Uint16(b[atTotal16:]))
 	switch {
 	case !powerOfTwo(v.sectorBytes, 512, 4096):
 		return nil, bad("bytes per sector", "%d is not 512, 1024, 2048 or 4096", v.sectorBytes)
-	case !powerOfTwo(v.cluster, 1, 128):
-		return nil, bad("sectors per cluster", "%d is not a power of two up to 128", v.cluster)
+	case !powerOfTwo(clusterSectors, 1, 128):
+		return nil, bad("sectors per cluster", "%d is not a power of two up to 128", clusterSectors)
 	case v.reserved == 0:
 		return nil, bad("reserved sectors", "there are none, although this sector is one")
 	case v.copies != 1 && v.copies != 2:
@@ -115,19 +114,18 @@ func newBoot(b []byte, off int64) (*boot, error) {
 	}
 	rootSectors := (rootEntries*layout.RecordBytes + v.sectorBytes - 1) / v.sectorBytes
 	head := v.reserved + v.copies*fatSectors + rootSectors
-	if fatSectors == 0 || head >= total || (total-head)/v.cluster == 0 {
+	if fatSectors == 0 || head >= total || (total-head)/clusterSectors == 0 {
 		return nil, bad("total sectors", "%d do not hold the %d sectors before the data and one cluster", total, head)
 	}
-	clusters := (total - head) / v.cluster
+	clusters := (total - head) / clusterSectors
 	if err := v.width(wide, clusters, fatSectors*v.sectorBytes); err != nil {
 		return nil, err
 	}
-	v.clusters = uint32(clusters)
-	v.cluster *= v.sectorBytes
+	v.heap = layout.Clusters{Off: off + head*v.sectorBytes, Bytes: clusterSectors * v.sectorBytes, Count: uint32(clusters)}
 	v.reserved *= v.sectorBytes
 	v.tableBytes, v.tableOff = fatSectors*v.sectorBytes, off+v.reserved
 	v.rootOff, v.rootBytes = v.tableOff+v.copies*v.tableBytes, rootEntries*layout.RecordBytes
-	v.dataOff, v.total = off+head*v.sectorBytes, total*v.sectorBytes
+	v.total = total * v.sectorBytes
 	if ext[2] == 0x28 || ext[2] == 0x29 {
 		id := le.Uint32(ext[3:])
 		v.id = fmt.Sprintf("%04X-%04X", id>>16, id&0xFFFF)
@@ -137,8 +135,8 @@ func newBoot(b []byte, off int64) (*boot, error) {
 			v.label = ""
 		}
 	}
-	if wide && v.rootCluster-2 >= v.clusters {
-		return nil, bad("root cluster", "%d does not exist; there are %d clusters", v.rootCluster, v.clusters)
+	if wide && !v.heap.Exists(v.rootCluster) {
+		return nil, bad("root cluster", "%d does not exist; there are %d clusters", v.rootCluster, v.heap.Count)
 	}
 	return v, nil
 }

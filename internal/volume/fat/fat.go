@@ -12,6 +12,8 @@
 // not fit its size, it runs in a circle, over free or bad clusters or off the
 // medium, or its name cannot be shown.
 //
+// Deleted records are counted and named; nothing they point at is read.
+//
 // No damage: the flags "not cleanly unmounted" and "hard error" (media are
 // pulled; contents are verified by their hashes), free-space counts, lost
 // clusters that no entry points at, and labels.
@@ -28,9 +30,9 @@ type volume struct {
 	w     *layout.Walker
 	table *layout.Cache
 
-	extents []layout.Extent // of the chain at hand
-	name    []byte          // of the record at hand
+	name    []byte // of the record at hand
 	long    longName
+	gone    deletedName
 	pending []folder
 }
 
@@ -88,7 +90,7 @@ func open(w *layout.Walker) (*volume, error) {
 		return nil, err
 	}
 	v.table = layout.NewCache(w.Dev, "file allocation table", b.tableOff+int64(b.active)*b.tableBytes, b.tableBytes)
-	return v, w.Clusters(b.clusters)
+	return v, w.Clusters(b.heap.Count)
 }
 
 // checkSize compares the size that the boot sector claims with the room there is.

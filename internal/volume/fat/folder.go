@@ -56,13 +56,16 @@ func (v *volume) firstCluster(rec []byte) uint32 {
 func (v *volume) readFolder(dir folder) error {
 	where := layout.Folder(dir.path)
 	if dir.path == "" && v.bits != 32 {
-		v.extents = append(v.extents[:0], layout.Extent{Off: v.rootOff, Len: v.rootBytes})
+		v.heap.Chain = append(v.heap.Chain[:0], layout.Extent{Off: v.rootOff, Len: v.rootBytes})
 	} else if err := v.folder(dir.first, layout.Place{What: where, Off: -1}); err != nil {
 		return err
 	}
-	v.w.Recs.Reset(v.w.Dev, where, v.extents)
+	if err := v.w.Recs.Reset(v.w, where, v.heap.Chain); err != nil {
+		return err
+	}
 	v.w.Names.Reset()
 	v.long.reset()
+	v.gone.reset()
 	ended, told := false, false
 	for n := 0; ; n++ {
 		rec, off, err := v.w.Recs.Next()
@@ -83,10 +86,14 @@ func (v *volume) readFolder(dir folder) error {
 			ended = true
 			err = v.orphan(where, off)
 		case rec[0] == deletedRecord:
-			err = v.orphan(where, off)
+			if err = v.orphan(where, off); err == nil {
+				err = v.deleted(dir.path, rec)
+			}
 		case rec[11]&attrMask == attrLong:
+			v.gone.reset()
 			v.long.add(rec)
 		default:
+			v.gone.reset()
 			err = v.short(record{rec, off, &dir, where, n})
 		}
 		if err != nil {
@@ -100,6 +107,25 @@ func (v *volume) readFolder(dir folder) error {
 		return v.w.Inconsistent(layout.At(where, a), "the entries there and at byte %d have the same name", b)
 	}
 	return nil
+}
+
+// deleted takes a record of which a deletion has overwritten the first byte.
+func (v *volume) deleted(dir string, rec []byte) error {
+	attr := rec[11] & attrMask
+	if attr == attrLong {
+		v.gone.add(rec)
+		return nil
+	}
+	units := v.gone.take(rec)
+	switch {
+	case attr&attrVolume != 0: // a label was no file
+		return nil
+	case units != nil:
+		v.name, _ = layout.AppendName(v.name[:0], units)
+	default:
+		v.name, _ = shortName(v.name[:0], rec)
+	}
+	return v.w.Deleted(dir, v.name)
 }
 
 // orphan notes parts of a long name that no file followed.
@@ -162,7 +188,7 @@ func (v *volume) addFile(r record, e layout.Entry) error {
 	if err != nil {
 		return err
 	}
-	if e.Extents = v.extents; f != nil && e.Problem == nil {
+	if e.Extents = v.heap.Chain; f != nil && e.Problem == nil {
 		e.Problem = f
 	}
 	_, err = v.w.Add(r.dir.path, v.name, e)
@@ -233,7 +259,7 @@ func shortName(dst, rec []byte) ([]byte, bool) {
 			if lower && 'A' <= c && c <= 'Z' {
 				c += 'a' - 'A'
 			}
-			if c <= 0x20 && !(c == ' ' && i > 0) || c >= 0x7F || strings.IndexByte(`"*+,./:;<=>?[\]|`, c) >= 0 {
+			if !shortChar(c) && !(c == ' ' && i > 0) {
 				dst, ok = utf8.AppendRune(dst, utf8.RuneError), false
 				continue
 			}
@@ -250,4 +276,10 @@ func shortName(dst, rec []byte) ([]byte, bool) {
 		part(ext, rec[12]&lowerExt != 0)
 	}
 	return dst, ok
+}
+
+// shortChar says whether a byte other than a space may stand in a short name.
+// Those from 0x80 may as well, but mean different characters on each system.
+func shortChar(c byte) bool {
+	return c > 0x20 && c < 0x7F && strings.IndexByte(`"*+,./:;<=>?[\]|`, c) < 0
 }

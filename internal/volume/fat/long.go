@@ -52,7 +52,21 @@ func (l *longName) add(rec []byte) {
 		l.why = "a part of a long name has a type or a cluster"
 		return
 	}
-	part := l.units[(number-1)*longUnits:][:longUnits]
+	n := readPart(l.units[(number-1)*longUnits:][:longUnits], rec)
+	switch {
+	case n == longUnits:
+	case rec[0]&lastPart == 0 || n == 0:
+		l.why = "a long name ends before its last part"
+		return
+	default:
+		l.n = (number-1)*longUnits + n
+	}
+	l.next = number - 1
+}
+
+// readPart fills part with the units of one record and returns how many there
+// are before the end of the name.
+func readPart(part []uint16, rec []byte) int {
 	for i := range part {
 		at := 1 + 2*i
 		switch {
@@ -61,17 +75,11 @@ func (l *longName) add(rec []byte) {
 		case i >= 5:
 			at = 14 + 2*(i-5)
 		}
-		part[i] = le.Uint16(rec[at:])
-		if part[i] == 0 {
-			if rec[0]&lastPart == 0 || i == 0 {
-				l.why = "a long name ends before its last part"
-				return
-			}
-			l.n = (number-1)*longUnits + i
-			break
+		if part[i] = le.Uint16(rec[at:]); part[i] == 0 {
+			return i
 		}
 	}
-	l.next = number - 1
+	return longUnits
 }
 
 // take returns the name when it belongs to the short name, or says what is
@@ -100,4 +108,50 @@ func checksum(short []byte) (sum byte) {
 		sum += c
 	}
 	return sum
+}
+
+// deletedName collects the parts of a long name that was deleted: their numbers
+// are overwritten, so that only their order and checksums tell what belongs
+// together.
+type deletedName struct {
+	units [longUnits * longRecords]uint16 // filled from the end, as the last part comes first
+	parts int
+	last  int // units of the last part
+	sum   byte
+}
+
+func (d *deletedName) reset() { d.parts = 0 }
+
+// add takes one deleted record of a long name. One that cannot go on the name
+// at hand begins another.
+func (d *deletedName) add(rec []byte) {
+	var part [longUnits]uint16
+	n := readPart(part[:], rec)
+	if d.parts == longRecords || d.parts > 0 && (rec[13] != d.sum || n < longUnits) {
+		d.reset()
+	}
+	if d.parts == 0 {
+		d.last, d.sum = n, rec[13]
+	}
+	d.parts++
+	copy(d.units[len(d.units)-d.parts*longUnits:], part[:])
+}
+
+// take returns the name when it may belong to the deleted short record. The
+// first byte of the short name is lost: the checksum tells which it must have
+// been, and that has to be one that short names have.
+func (d *deletedName) take(short []byte) []uint16 {
+	defer d.reset()
+	from := len(d.units) - d.parts*longUnits
+	if d.parts == 0 || d.last == 0 {
+		return nil
+	}
+	var whole [11]byte
+	copy(whole[:], short)
+	for c := byte('!'); c < 0x7F; c++ {
+		if whole[0] = c; checksum(whole[:]) == d.sum && !('a' <= c && c <= 'z') && shortChar(c) {
+			return d.units[from : len(d.units)-longUnits+d.last]
+		}
+	}
+	return nil
 }

@@ -10,7 +10,6 @@ import (
 // The values of a FAT entry (FAT specification section 4), widened to 28 bits.
 const (
 	free      = 0
-	firstData = 2
 	badMark   = 0x0FFFFFF7
 	endMark   = 0x0FFFFFF8 // and above
 	entryMask = 0x0FFFFFFF // the upper four bits of FAT32 belong to nobody
@@ -67,12 +66,10 @@ func (v *volume) link(n uint32) string {
 	}
 }
 
-func (v *volume) exists(cluster uint32) bool { return cluster-firstData < v.clusters }
-
 // checkTable reads every copy of the FAT once: they must agree on each cluster,
 // and the first entry must repeat the media byte.
 func (v *volume) checkTable() error {
-	used := (int64(v.clusters+firstData)*int64(v.bits) + 7) / 8
+	used := (int64(v.heap.Count+layout.FirstCluster)*int64(v.bits) + 7) / 8
 	const block = 252 << 10 // a multiple of the sizes of two FAT12 entries and of one of the others
 	a, b := make([]byte, min(block, used)), make([]byte, min(block, used))
 	for off := int64(0); off < used; off += block {
@@ -123,7 +120,7 @@ func (v *volume) firstDifference(a, b []byte) (int64, bool) {
 		switch {
 		case v.bits == 32 && i%4 == 3:
 			mask = 0x0F
-		case v.bits == 12 && i == len(a)-1 && v.clusters&1 != 0: // all of a FAT12 is one block
+		case v.bits == 12 && i == len(a)-1 && v.heap.Count&1 != 0: // all of a FAT12 is one block
 			mask = 0x0F
 		}
 		if (a[i]^b[i])&mask != 0 {

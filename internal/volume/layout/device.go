@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sort"
 
 	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
@@ -75,10 +76,11 @@ const (
 // Cache reads one on-disk table (a FAT, an allocation bitmap) in blocks of
 // 32 KiB and keeps 64 of them.
 type Cache struct {
-	dev        *Device
-	what       string
-	base, size int64
-	slots      [blockSlots]struct {
+	dev    *Device
+	what   string
+	pieces []Extent // Len is the end of the piece in the table, not its length
+	size   int64
+	slots  [blockSlots]struct {
 		block int64 // number of the block held, plus one
 		data  []byte
 	}
@@ -86,7 +88,17 @@ type Cache struct {
 
 // NewCache returns a Cache of the size bytes at the absolute offset base.
 func NewCache(dev *Device, what string, base, size int64) *Cache {
-	return &Cache{dev: dev, what: what, base: base, size: size}
+	return NewCacheOf(dev, what, []Extent{{base, size}})
+}
+
+// NewCacheOf returns a Cache of a table that lies in pieces, none of them empty.
+func NewCacheOf(dev *Device, what string, pieces []Extent) *Cache {
+	c := &Cache{dev: dev, what: what, pieces: append([]Extent(nil), pieces...)}
+	for i := range c.pieces {
+		c.size += c.pieces[i].Len
+		c.pieces[i].Len = c.size
+	}
+	return c
 }
 
 // From returns the bytes of the table from off to the end of their block: at
@@ -101,12 +113,30 @@ func (c *Cache) From(off int64) ([]byte, error) {
 		}
 		s.data = s.data[:n]
 		s.block = 0 // a block half read is not to be found again
-		if err := c.dev.Read(s.data, c.base+block<<blockBits, c.what); err != nil {
+		if err := c.read(s.data, block<<blockBits); err != nil {
 			return nil, err
 		}
 		s.block = block + 1
 	}
 	return s.data[off-block<<blockBits:], nil
+}
+
+// read fills p from the offset off of the table, piece by piece.
+func (c *Cache) read(p []byte, off int64) error {
+	i := sort.Search(len(c.pieces), func(i int) bool { return c.pieces[i].Len > off })
+	for ; len(p) > 0; i++ {
+		x := c.pieces[i]
+		start := int64(0)
+		if i > 0 {
+			start = c.pieces[i-1].Len
+		}
+		n := min(int64(len(p)), x.Len-off)
+		if err := c.dev.Read(p[:n], x.Off+off-start, c.what); err != nil {
+			return err
+		}
+		p, off = p[n:], off+n
+	}
+	return nil
 }
 
 // RecordBytes is the size of a directory record in FAT and exFAT alike.
@@ -117,35 +147,44 @@ type Records struct {
 	dev      *Device
 	what     string
 	extents  []Extent
+	done     int // of the extents
 	buf      []byte
 	pos, end int   // unread part of buf
 	at       int64 // offset of buf[0] on the device
 }
 
-// Reset starts over with another folder, whose extents hold whole records.
-func (r *Records) Reset(dev *Device, what string, extents []Extent) {
+// Reset starts over with another folder of w's volume, whose extents hold whole
+// records. The error is a limit that was met.
+func (r *Records) Reset(w *Walker, what string, extents []Extent) error {
 	if r.buf == nil {
 		r.buf = make([]byte, 64<<10)
 	}
-	r.dev, r.what, r.extents = dev, what, append(r.extents[:0], extents...)
-	r.pos, r.end = 0, 0
+	if more := len(extents) - cap(r.extents); more > 0 {
+		if err := w.Memory(what, int64(more)*extentCost); err != nil {
+			return err
+		}
+		r.extents = make([]Extent, 0, len(extents))
+	}
+	r.dev, r.what, r.extents = w.Dev, what, append(r.extents[:0], extents...)
+	r.done, r.pos, r.end = 0, 0, 0
+	return nil
 }
 
 // Next returns the next record, which is valid until the next call, and its
 // offset on the device; the error is io.EOF behind the last one.
 func (r *Records) Next() ([]byte, int64, error) {
 	if r.end-r.pos < RecordBytes {
-		if len(r.extents) == 0 {
+		if r.done == len(r.extents) {
 			return nil, 0, io.EOF
 		}
-		x := &r.extents[0]
+		x := &r.extents[r.done]
 		n := min(x.Len, int64(len(r.buf)))
 		if err := r.dev.Read(r.buf[:n], x.Off, r.what); err != nil {
 			return nil, 0, err
 		}
 		r.pos, r.end, r.at = 0, int(n), x.Off
 		if x.Off, x.Len = x.Off+n, x.Len-n; x.Len < RecordBytes {
-			r.extents = r.extents[1:]
+			r.done++
 		}
 	}
 	rec, at := r.buf[r.pos:][:RecordBytes], r.at+int64(r.pos)

@@ -176,11 +176,12 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 }
 
 // Deleted counts a deleted entry of the folder parent and keeps its name while
-// there is room; a name that cannot be told is "".
+// there is room and it is within the limits; a name that cannot be told is "".
 func (w *Walker) Deleted(parent string, name []byte) error {
 	w.Vol.Deleted++
-	n := len(parent) + 1 + len(name)
-	if len(name) == 0 || len(w.Vol.DeletedNames) >= MaxDeletedNames || n > w.budget.limits.PathBytes {
+	n, l := len(parent)+1+len(name), &w.budget.limits
+	if len(name) == 0 || len(w.Vol.DeletedNames) >= MaxDeletedNames ||
+		n > l.PathBytes || len(name) > l.NameBytes || depth(parent) > int64(l.Depth) {
 		return nil
 	}
 	if err := w.budget.memory.Take(int64(n) + extentCost); err != nil {

@@ -1,0 +1,3 @@
+package corpus
+
+func exfatFamily() *Family { return &Family{Name: "exfat"} }

@@ -1,0 +1,3 @@
+package corpus
+
+func partitionFamily() *Family { return &Family{Name: "partition"} }

@@ -9,6 +9,7 @@ require (
 	github.com/google/go-tpm v0.9.8 // TPM 2.0 commands and structures (fixed by the owner)
 	github.com/hanwen/go-fuse/v2 v2.12.1 // tests only: real block devices that fail, through FUSE and a loop device
 	github.com/pelletier/go-toml/v2 v2.4.3 // the configuration file, decoded strictly with line numbers
+	github.com/pilebones/go-udev v0.9.1 // the kernel's events about devices: socket and parser (fixed by the owner)
 	github.com/rs/zerolog v1.35.1 // log of operation (fixed by the owner); never the audit log
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: validates our elections against the NIST schemas
 	golang.org/x/mod v0.42.0 // sumdb/tlog and sumdb/note: RFC 6962 tree hashes and C2SP signed notes
@@ -22,10 +23,13 @@ require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
+	github.com/kr/pretty v0.3.0 // indirect
+	github.com/kr/text v0.2.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	github.com/rogpeppe/go-internal v1.6.1 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect

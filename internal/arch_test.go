@@ -75,7 +75,7 @@ var table = map[string]rule{
 }
 
 // testOnly packages may be imported by tests and by each other alone.
-var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/bench"}
+var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/bench", "internal/bench/fatimage"}
 
 // closure says what must not be linked into a program, and why.
 var closure = map[string]map[string]string{

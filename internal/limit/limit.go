@@ -21,6 +21,7 @@ type Limits struct {
 	MetaBytes int64         // bytes of file-system structures read from one medium
 	Stall     time.Duration // longest wait for the next byte of a medium
 	Total     time.Duration // longest time over one medium
+	MinRate   int64         // bytes a second that a medium gives at least, over each minute of waiting for it
 }
 
 // Default returns the limits of design section 4 with room for the file
@@ -37,6 +38,9 @@ func Default() Limits {
 		MetaBytes: 4 << 30,
 		Stall:     30 * time.Second,
 		Total:     6 * time.Hour,
+		// An optical drive that looks for every folder gives 20 KiB a second, any
+		// stick more than that.
+		MinRate: 16 << 10,
 	}
 }
 

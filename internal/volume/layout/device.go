@@ -47,9 +47,11 @@ func (d *Device) Read(p []byte, off int64, what string) error {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return verdict.New(verdict.Truncated, At(what, off+int64(n)),
 			"the medium ends there although it claims to have %d bytes", d.size)
-	default:
-		return verdict.New(verdict.Unreadable, At(what, off+int64(n)), "%s", err.Error())
 	}
+	if f, ok := verdict.Find(err); ok { // the reader knows more of its device
+		return verdict.New(f.Reason, At(what, off+int64(n)), "%s", f.Detail)
+	}
+	return verdict.New(verdict.Unreadable, At(what, off+int64(n)), "%s", err.Error())
 }
 
 // At names a structure and its place for [verdict.Finding.Where].

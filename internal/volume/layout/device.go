@@ -16,6 +16,7 @@ type Device struct {
 	r    io.ReaderAt
 	size int64
 	meta *limit.Budget
+	ends ends
 }
 
 // NewDevice returns a Device over size bytes of r that gives at most metaBytes.
@@ -37,6 +38,9 @@ func (d *Device) Read(p []byte, off int64, what string) error {
 	}
 	if err := d.meta.Take(int64(len(p))); err != nil {
 		return verdict.New(verdict.OverLimit, At(what, off), "%s", err.Error())
+	}
+	if d.ends.fill(p, off) {
+		return nil
 	}
 	n, err := d.r.ReadAt(p, off)
 	switch {

@@ -11,8 +11,9 @@ type Probe struct {
 	ends int64 // bytes of the volume that are on the medium
 }
 
-// NewProbe returns a Probe of vol.
+// NewProbe returns a Probe of vol, whose ends are read at once.
 func NewProbe(dev *Device, vol *Volume) *Probe {
+	dev.Ends(vol.Offset, vol.Size)
 	return &Probe{dev: dev, vol: vol, ends: max(0, min(vol.Size, dev.Size()-vol.Offset))}
 }
 

@@ -58,6 +58,7 @@ var table = map[string]rule{
 	"internal/reader/child":     {"medium reader/wire sandbox verdict volume", "the confined side: all media parsers, nothing of the station"},
 	"internal/reader":           {"limit medium reader/wire sandbox verdict", "the wary side: no media parser may come into the daemon"},
 
+	"internal/usb":    {"verdict", "decides by what sysfs shows; it opens no device"},
 	"internal/uevent": {"", "hints of the kernel; what they mean is for whoever reads sysfs"},
 
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},

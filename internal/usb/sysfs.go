@@ -1,0 +1,200 @@
+package usb
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Sysfs reads what the kernel shows of USB devices below one folder, "/sys" on
+// a station. The kernel's own texts are trusted; those that it repeats from a
+// device (names, serial number, descriptors) are not, and all are bounded.
+type Sysfs struct{ root *os.Root }
+
+// OpenSysfs opens the folder.
+func OpenSysfs(dir string) (*Sysfs, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read sysfs: %w", err)
+	}
+	return &Sysfs{root}, nil
+}
+
+// Close lets go of the folder.
+func (s *Sysfs) Close() error { return s.root.Close() }
+
+// maxText bounds a text of sysfs, in bytes; a page is the most it ever is.
+const maxText = 4096
+
+// devicePath is the name of a device that is neither a root hub nor an
+// interface: BUS-PORT[.PORT…] (Documentation/ABI/testing/sysfs-bus-usb).
+var devicePath = regexp.MustCompile(`^[1-9][0-9]{0,2}-[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2}){0,6}$`)
+
+const usbDevices = "bus/usb/devices"
+
+// Present returns the places of all devices but root hubs, sorted so that a hub
+// stands before what is behind it.
+func (s *Sysfs) Present() ([]string, error) {
+	dir, err := s.root.Open(usbDevices)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // a machine without USB
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the USB devices: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the USB devices: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !devicePath.MatchString(n) })
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	return names, nil
+}
+
+// Facts reads what the device at a place says of itself. A device that has gone
+// is an error of fs.ErrNotExist; descriptors that cannot be parsed are nil in
+// the facts, with the reason as second result.
+func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
+	if !devicePath.MatchString(place) {
+		return nil, nil, fmt.Errorf("%q is not the place of a USB device", place)
+	}
+	dir := path.Join(usbDevices, place)
+	f = &Facts{Path: place}
+	for _, field := range []struct {
+		name     string
+		to       *string
+		required bool
+	}{
+		{"idVendor", &f.Vendor, true}, {"idProduct", &f.Product, true}, {"speed", &f.Speed, false},
+		{"serial", &f.Serial, false}, {"manufacturer", &f.Manufacturer, false}, {"product", &f.Name, false},
+	} {
+		text, err := s.text(path.Join(dir, field.name))
+		if err != nil && (field.required || !errors.Is(err, fs.ErrNotExist)) {
+			return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
+		}
+		*field.to = text
+	}
+	raw, err := s.read(path.Join(dir, "descriptors"), maxDescriptors)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
+	}
+	f.Descriptors, odd = ParseDescriptors(raw)
+	if odd == nil && (fmt.Sprintf("%04x", f.Descriptors.Vendor) != f.Vendor || fmt.Sprintf("%04x", f.Descriptors.Product) != f.Product) {
+		f.Descriptors, odd = nil, errors.New("the kernel's identifiers are not those of the descriptors")
+	}
+	return f, odd, nil
+}
+
+// Authorised says whether the kernel may use the device.
+func (s *Sysfs) Authorised(place string) (bool, error) {
+	if !devicePath.MatchString(place) {
+		return false, fmt.Errorf("%q is not the place of a USB device", place)
+	}
+	text, err := s.text(path.Join(usbDevices, place, "authorized"))
+	if err != nil {
+		return false, err
+	}
+	return text != "0", nil
+}
+
+// Disks returns the disks of the storage device at a place, sorted by name;
+// none while the driver is still binding.
+func (s *Sysfs) Disks(place string) ([]Disk, error) {
+	if !devicePath.MatchString(place) {
+		return nil, fmt.Errorf("%q is not the place of a USB device", place)
+	}
+	units, err := fs.Glob(s.root.FS(), path.Join(usbDevices, place, place+":*", "host*", "target*", "*:*:*:*"))
+	if err != nil {
+		return nil, err
+	}
+	var disks []Disk
+	for _, unit := range units {
+		blocks, err := fs.Glob(s.root.FS(), path.Join(unit, "block", "*"))
+		if err != nil {
+			return nil, err
+		}
+		if len(blocks) > 1 {
+			return nil, fmt.Errorf("one logical unit at port %s has %d block devices", place, len(blocks))
+		}
+		d := Disk{Units: len(units)}
+		kind, err := s.number(path.Join(unit, "type"))
+		if err != nil {
+			return nil, err
+		}
+		d.Kind = int(kind)
+		if len(blocks) == 1 {
+			if err := s.disk(blocks[0], &d); err != nil {
+				return nil, err
+			}
+		}
+		disks = append(disks, d)
+	}
+	slices.SortFunc(disks, func(a, b Disk) int { return strings.Compare(a.Name, b.Name) })
+	return disks, nil
+}
+
+// disk reads a block device's attributes (Documentation/ABI/stable/sysfs-block).
+func (s *Sysfs) disk(dir string, d *Disk) error {
+	d.Name = path.Base(dir)
+	var readOnly, sectors int64
+	for _, field := range []struct {
+		name string
+		to   *int64
+	}{{"size", &sectors}, {"queue/logical_block_size", &d.SectorBytes}, {"ro", &readOnly}} {
+		n, err := s.number(path.Join(dir, field.name))
+		if err != nil {
+			return fmt.Errorf("cannot read the disk %s: %w", d.Name, err)
+		}
+		*field.to = n
+	}
+	seq, err := s.number(path.Join(dir, "diskseq"))
+	if err != nil {
+		return fmt.Errorf("cannot read the disk %s: %w", d.Name, err)
+	}
+	const sector = 512 // the unit of "size", whatever the device's sectors are
+	if sectors < 0 || sectors > 1<<53 {
+		return fmt.Errorf("cannot read the disk %s: it claims %d sectors", d.Name, sectors)
+	}
+	d.Bytes, d.ReadOnly, d.Seq = sectors*sector, readOnly != 0, uint64(seq)
+	return nil
+}
+
+func (s *Sysfs) number(name string) (int64, error) {
+	text, err := s.text(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q is not a number", name, text)
+	}
+	return n, nil
+}
+
+func (s *Sysfs) text(name string) (string, error) {
+	b, err := s.read(name, maxText)
+	return strings.TrimSuffix(string(b), "\n"), err
+}
+
+// read returns a whole file of at most most bytes.
+func (s *Sysfs) read(name string, most int64) ([]byte, error) {
+	f, err := s.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return b, err
+}

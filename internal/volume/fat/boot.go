@@ -111,8 +111,11 @@ func newBoot(b []byte, off int64) (*boot, error) {
 		}
 	} else if rootEntries == 0 {
 		return nil, bad("root entries", "a FAT12 or FAT16 volume needs some")
+	} else if rootEntries*layout.RecordBytes%v.sectorBytes != 0 {
+		// Linux refuses it; others would look for the data in another place.
+		return nil, bad("root entries", "%d do not fill whole sectors", rootEntries)
 	}
-	rootSectors := (rootEntries*layout.RecordBytes + v.sectorBytes - 1) / v.sectorBytes
+	rootSectors := rootEntries * layout.RecordBytes / v.sectorBytes
 	head := v.reserved + v.copies*fatSectors + rootSectors
 	if fatSectors == 0 || head >= total || (total-head)/clusterSectors == 0 {
 		return nil, bad("total sectors", "%d do not hold the %d sectors before the data and one cluster", total, head)

@@ -82,6 +82,9 @@ func (v *volume) readFolder(dir folder) error {
 				told = true
 				err = v.w.Inconsistent(layout.At(where, off), "there is an entry behind the end mark: some systems show it and others do not")
 			}
+		case n < 2 && dir.path != "": // one that is deleted or unused as well
+			ended = rec[0] == endRecord
+			err = v.dot(record{rec, off, &dir, where, n})
 		case rec[0] == endRecord:
 			ended = true
 			err = v.orphan(where, off)
@@ -142,11 +145,12 @@ func (v *volume) orphan(where string, off int64) error {
 
 // short takes the record of a file, a folder, a label or a dot.
 func (v *volume) short(r record) error {
-	isDot := bytes.Equal(r.rec[:11], dotName) || bytes.Equal(r.rec[:11], dotDotName)
-	dotPlace := r.dir.path != "" && r.n < 2
 	switch {
-	case isDot || dotPlace:
-		return v.dot(r, dotPlace)
+	case bytes.Equal(r.rec[:11], dotName) || bytes.Equal(r.rec[:11], dotDotName):
+		if err := v.orphan(r.where, r.off); err != nil {
+			return err
+		}
+		return v.w.Inconsistent(r.place().String(), `an entry "." or ".." stands where none belongs`)
 	case r.attr()&attrVolume != 0:
 		return v.label(r)
 	}
@@ -214,14 +218,9 @@ func (v *volume) addFolder(r record, e layout.Entry) error {
 }
 
 // dot checks the two records that each folder but the root begins with.
-func (v *volume) dot(r record, dotPlace bool) error {
-	if err := v.orphan(r.where, r.off); err != nil {
-		return err
-	}
+func (v *volume) dot(r record) error {
 	first := v.firstCluster(r.rec)
 	switch {
-	case !dotPlace:
-		return v.w.Inconsistent(r.place().String(), `an entry "." or ".." stands where none belongs`)
 	case r.n == 0 && (!bytes.Equal(r.rec[:11], dotName) || r.attr()&attrFolder == 0 || first != r.dir.first):
 		return v.w.Inconsistent(r.place().String(), `the first entry is not a "." that points at the folder itself`)
 	case r.n == 1 && (!bytes.Equal(r.rec[:11], dotDotName) || r.attr()&attrFolder == 0 || !v.isParent(first, r.dir)):

@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -261,111 +262,56 @@ func (p *fatPlan) nth(img *Image, file, n string) uint32 {
 	return chain[i]
 }
 
+// free returns n clusters that no file has, from the end of the volume.
+func (p *fatPlan) free(img *Image, n int64) (list []uint32) {
+	img.Helper()
+	for c := uint32(p.clusters + 1); int64(len(list)) < n; c-- {
+		if c < 2 {
+			img.Fatalf("there are no %d free clusters", n)
+		}
+		if p.get(img, c) == 0 {
+			list = append(list, c)
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// link makes one chain of the clusters, in all FATs.
+func (p *fatPlan) link(img *Image, list []uint32) {
+	img.Helper()
+	for i, c := range list {
+		next := uint32(0x0FFFFFFF)
+		if i+1 < len(list) {
+			next = list[i+1]
+		}
+		p.set(img, c, next, 0, p.copies)
+	}
+}
+
+// end returns the place of the end mark of a folder, "/" for the root.
+func (p *fatPlan) end(img *Image, dir string) int64 {
+	img.Helper()
+	at, n := p.root, p.rootBytes
+	switch {
+	case dir != "/":
+		at, n = p.offset(p.nth(img, dir, "0")), p.cluster
+	case p.bits == 32:
+		at, n = p.offset(p.rootCluster), p.cluster
+	}
+	for i := int64(0); i < n; i += 32 {
+		if img.Read(at+i, 1)[0] == 0 {
+			return at + i
+		}
+	}
+	img.Fatalf("the folder %s is full", dir)
+	return 0
+}
+
 func cutLast(s, sep string) (before, after string, ok bool) {
 	i := strings.LastIndex(s, sep)
 	if i < 0 {
 		return s, "", false
 	}
 	return s[:i], s[i+1:], true
-}
-
-func fatPlaces() map[string]Place {
-	fixed := func(at func(p *fatPlan) int64) Place {
-		return Place{At: func(img *Image, _ string) int64 { return at(plan(img)) }}
-	}
-	return map[string]Place{
-		"boot":        fixed(func(*fatPlan) int64 { return 0 }),
-		"fsinfo":      fixed(func(p *fatPlan) int64 { return p.sector }),
-		"backup-boot": fixed(func(p *fatPlan) int64 { return 6 * p.sector }),
-		"fat1":        fixed(func(p *fatPlan) int64 { return p.table }),
-		"fat2":        fixed(func(p *fatPlan) int64 { return p.table + p.tableBytes }),
-		"data":        fixed(func(p *fatPlan) int64 { return p.data }),
-		"root": fixed(func(p *fatPlan) int64 {
-			if p.bits == 32 {
-				return p.offset(p.rootCluster)
-			}
-			return p.root
-		}),
-		"entry":   {true, func(img *Image, file string) int64 { return plan(img).find(img, file).off }},
-		"long":    {true, func(img *Image, file string) int64 { return plan(img).find(img, file).long }},
-		"content": {true, func(img *Image, file string) int64 { return plan(img).offset(plan(img).nth(img, file, "0")) }},
-		// link:FILE:N is the place of the entry of a file's Nth cluster in FAT 1.
-		"link": {true, func(img *Image, arg string) int64 {
-			p := plan(img)
-			file, n, _ := cutLast(arg, ":")
-			return p.table + int64(p.nth(img, file, n))*int64(p.bits)/8
-		}},
-	}
-}
-
-func fatFields() []Field {
-	var list []Field
-	add := func(place string, fields ...Field) {
-		for _, f := range fields {
-			f.Place = place
-			list = append(list, f)
-		}
-	}
-	boot := []Field{
-		{Name: "bytes-per-sector", Off: 11, Width: 2}, {Name: "sectors-per-cluster", Off: 13, Width: 1},
-		{Name: "reserved-sectors", Off: 14, Width: 2}, {Name: "number-of-fats", Off: 16, Width: 1},
-		{Name: "root-entries", Off: 17, Width: 2}, {Name: "total-sectors-16", Off: 19, Width: 2},
-		{Name: "media-byte", Off: 21, Width: 1}, {Name: "fat-sectors-16", Off: 22, Width: 2},
-		{Name: "sectors-per-track", Off: 24, Width: 2}, {Name: "heads", Off: 26, Width: 2},
-		{Name: "hidden-sectors", Off: 28, Width: 4}, {Name: "total-sectors-32", Off: 32, Width: 4},
-		{Name: "boot-signature", Off: 510, Width: 2},
-	}
-	add("boot", boot...)
-	add("boot",
-		Field{Name: "drive-16", Off: 36, Width: 1}, Field{Name: "dirty-16", Off: 37, Width: 1},
-		Field{Name: "extended-signature-16", Off: 38, Width: 1}, Field{Name: "serial-16", Off: 39, Width: 4},
-		Field{Name: "fat-sectors-32", Off: 36, Width: 4}, Field{Name: "flags-32", Off: 40, Width: 2},
-		Field{Name: "version-32", Off: 42, Width: 2}, Field{Name: "root-cluster", Off: 44, Width: 4},
-		Field{Name: "fsinfo-sector", Off: 48, Width: 2}, Field{Name: "backup-sector", Off: 50, Width: 2},
-		Field{Name: "dirty-32", Off: 65, Width: 1}, Field{Name: "extended-signature-32", Off: 66, Width: 1},
-		Field{Name: "serial-32", Off: 67, Width: 4})
-	add("fsinfo",
-		Field{Name: "fsinfo-signature", Off: 0, Width: 4}, Field{Name: "free-clusters", Off: 488, Width: 4},
-		Field{Name: "next-free", Off: 492, Width: 4})
-	add("entry",
-		Field{Name: "attributes", Off: 11, Width: 1}, Field{Name: "case-flags", Off: 12, Width: 1},
-		Field{Name: "first-cluster-high", Off: 20, Width: 2}, Field{Name: "write-time", Off: 22, Width: 2},
-		Field{Name: "write-date", Off: 24, Width: 2}, Field{Name: "first-cluster", Off: 26, Width: 2},
-		Field{Name: "size", Off: 28, Width: 4})
-	add("long",
-		Field{Name: "long-number", Off: 0, Width: 1}, Field{Name: "long-type", Off: 12, Width: 1},
-		Field{Name: "long-checksum", Off: 13, Width: 1}, Field{Name: "long-cluster", Off: 26, Width: 2})
-	return list
-}
-
-func fatDamages() map[string]Damage {
-	return map[string]Damage{
-		// link FILE N TARGET sets the entry of the file's Nth cluster in all FATs.
-		"link": {[]Kind{Word, Word, Word}, func(img *Image, a []Arg) {
-			p := plan(img)
-			p.set(img, p.nth(img, a[0].Text, a[1].Text), p.target(img, a[2].Text), 0, p.copies)
-		}},
-		// first FILE TARGET makes the file or folder start at another cluster.
-		"first": {[]Kind{Word, Word}, func(img *Image, a []Arg) {
-			p := plan(img)
-			off, to := p.find(img, a[0].Text).off, p.target(img, a[1].Text)
-			img.SetNumber(off+26, 2, uint64(to&0xFFFF))
-			img.SetNumber(off+20, 2, uint64(to>>16))
-		}},
-		// loop FILE makes its last cluster point at its first.
-		"loop": {[]Kind{Word}, func(img *Image, a []Arg) {
-			p := plan(img)
-			p.set(img, p.nth(img, a[0].Text, "-1"), p.nth(img, a[0].Text, "0"), 0, p.copies)
-		}},
-		// crosslink A B makes A go on in the second cluster of B.
-		"crosslink": {[]Kind{Word, Word}, func(img *Image, a []Arg) {
-			p := plan(img)
-			p.set(img, p.nth(img, a[0].Text, "0"), p.nth(img, a[1].Text, "1"), 0, p.copies)
-		}},
-		// entry-of-fat CLUSTER VALUE sets an entry by its number, in all FATs.
-		"fat-entry": {[]Kind{Number, Word}, func(img *Image, a []Arg) {
-			p := plan(img)
-			p.set(img, uint32(a[0].N), p.target(img, a[1].Text), 0, p.copies)
-		}},
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"sallyport/internal/limit"
 	"sallyport/internal/manifest"
 	"sallyport/internal/medium"
 	"sallyport/internal/reader"
@@ -18,9 +19,6 @@ const (
 	evidenceName = "evidence.json"
 	dataFolder   = "data/"
 )
-
-// maxEvidence bounds evidence.json, in bytes: a quote and a certificate chain.
-const maxEvidence = 1 << 20
 
 var packageID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
@@ -175,8 +173,8 @@ func (f *folder) sort() {
 	case f.envelope.Size > manifest.MaxEnvelope:
 		f.findings.add(*verdict.New(verdict.OverLimit, f.where(envelopeName), "the manifest has %d bytes, at most %d are allowed", f.envelope.Size, int64(manifest.MaxEnvelope)))
 	}
-	if f.evidence != nil && f.evidence.Size > maxEvidence {
-		f.findings.add(*verdict.New(verdict.OverLimit, f.where(evidenceName), "the evidence has %d bytes, at most %d are allowed", f.evidence.Size, maxEvidence))
+	if f.evidence != nil && f.evidence.Size > limit.EvidenceBytes {
+		f.findings.add(*verdict.New(verdict.OverLimit, f.where(evidenceName), "the evidence has %d bytes, at most %d are allowed", f.evidence.Size, limit.EvidenceBytes))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"sallyport/internal/dsse"
+	"sallyport/internal/limit"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/verdict"
 )
@@ -25,11 +26,8 @@ const Version = 1
 
 // Limits of a manifest. Each is the highest value allowed.
 const (
-	// MaxEnvelope is in bytes. A file takes about 165 bytes of JSON and base64 adds
-	// a third, so 8 MiB would hold no more than about 38,000 files; FORMAT.md has
-	// the arithmetic.
-	MaxEnvelope  = 40 << 20
-	MaxFiles     = 100_000
+	MaxEnvelope  = limit.EnvelopeBytes
+	MaxFiles     = limit.PackageFiles
 	MaxFileBytes = 64 << 30
 	MaxBytes     = 256 << 30 // all files together
 	MaxParts     = 1000      // media of one set

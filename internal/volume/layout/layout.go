@@ -55,7 +55,7 @@ type Volume struct {
 	Label, ID string
 	Entries   []Entry
 	// Deleted entries that the folders still show, and the paths of the first
-	// [MaxDeletedNames] of them, as far as they can be told.
+	// limit.DeletedNames of them, as far as they can be told.
 	Deleted      int64
 	DeletedNames []string
 	// Problems poison the whole volume: no file of it may be accepted.

@@ -10,20 +10,12 @@ import (
 )
 
 const (
-	// listingBytes is the memory that the listing of one medium may take, so
-	// that a reader with a ceiling of 64 MiB holds any listing this package
-	// makes: 200,000 entries with paths of 70 bytes and one extent each.
-	listingBytes = 40 << 20
-	// maxProblems of one volume are written down; with one more the walk ends.
-	maxProblems = 64
 	// Costs in bytes. An Entry has 80; append grows by a quarter, and the time
 	// of each may be another text.
 	entryCost   = 120
 	folderCost  = 64
 	findingCost = 256
 	extentCost  = 16
-	// MaxDeletedNames of one volume are kept.
-	MaxDeletedNames = 64
 )
 
 // Budget is what is left for one medium; its volumes share it.
@@ -40,7 +32,7 @@ func NewBudget(l limit.Limits) *Budget {
 		limits:  l,
 		entries: limit.NewBudget("files and folders on a medium", l.Entries),
 		bytes:   limit.NewBudget("bytes of files on a medium", l.Bytes),
-		memory:  limit.NewBudget("bytes of memory for the listing of a medium", listingBytes),
+		memory:  limit.NewBudget("bytes of memory for the listing of a medium", limit.ListingBytes),
 	}
 }
 
@@ -104,8 +96,8 @@ func (w *Walker) Claim(i uint32) (bool, error) {
 
 // Problem writes down that the volume cannot be relied on.
 func (w *Walker) Problem(f *verdict.Finding) error {
-	if len(w.Vol.Problems) >= maxProblems {
-		return verdict.New(verdict.OverLimit, "the volume", "it has more than %d problems; the rest was not examined", maxProblems)
+	if len(w.Vol.Problems) >= limit.Problems {
+		return verdict.New(verdict.OverLimit, "the volume", "it has more than %d problems; the rest was not examined", limit.Problems)
 	}
 	w.Vol.Problems = append(w.Vol.Problems, *f)
 	return nil
@@ -180,7 +172,7 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 func (w *Walker) Deleted(parent string, name []byte) error {
 	w.Vol.Deleted++
 	n, l := len(parent)+1+len(name), &w.budget.limits
-	if len(name) == 0 || len(w.Vol.DeletedNames) >= MaxDeletedNames ||
+	if len(name) == 0 || len(w.Vol.DeletedNames) >= limit.DeletedNames ||
 		n > l.PathBytes || len(name) > l.NameBytes || depth(parent) > int64(l.Depth) {
 		return nil
 	}

@@ -1,0 +1,213 @@
+package ext
+
+import (
+	"slices"
+)
+
+// Hash trees of folders (directory.rst, "hash tree directories"). Linux lists
+// and finds entries through the tree, other readers go through the blocks; both
+// see the same only if the tree leads to every block once, and if each entry is
+// in the block where the hash of its name leads.
+const (
+	atRootInfo    = 24 // behind "." and ".."
+	rootInfoBytes = 8
+	rootEntries   = atRootInfo + rootInfoBytes
+	nodeEntries   = 8 // behind an entry without inode
+	indexBytes    = 8 // of an entry of the tree
+	indexTail     = 8
+	blockMask     = 0x0FFFFFFF
+	mostHash      = 0xFFFFFFFE
+	leafCost      = 12
+)
+
+// leafBlock is what the tree says of a block of the folder: which hashes it
+// has, from low to high, both included.
+type leafBlock struct {
+	low, high uint32
+	seen      bool
+	node      bool
+}
+
+// index is the tree of one folder.
+type index struct {
+	blocks  []leafBlock
+	version byte
+	check   bool // whether hashes can be computed
+	at      int64
+}
+
+// indexNode is a node that is being read.
+type indexNode struct {
+	entries []byte // counted ones
+	i       int
+	high    uint32 // the largest hash below it
+}
+
+// indexBlock says whether a block of a folder is a node of its tree.
+func (v *volume) indexBlock(d *reading, p []byte, logical int64) bool {
+	switch {
+	case d.n.flags&flagIndex == 0 || v.compat&compatDirIndex == 0:
+		return false
+	case d.index != nil:
+		return d.index.blocks[logical].node
+	default: // the tree is damaged, and the folder's problems say so
+		return logical == 0 || le.Uint32(p) == 0 && v.recordBytes(le.Uint16(p[4:])) == len(p)
+	}
+}
+
+// readIndex goes through the tree and notes what it says of each block.
+func (v *volume) readIndex(d *reading) error {
+	blocks := d.n.size / v.block
+	if blocks > int64(v.leafRoom) {
+		if err := v.w.Memory("the hash tree of a folder", (blocks-int64(v.leafRoom))*leafCost); err != nil {
+			return err
+		}
+		v.leafRoom = int(blocks)
+	}
+	x := &index{blocks: make([]leafBlock, blocks)}
+	v.starts = v.starts[:0]
+	at := int64(0)
+	for _, e := range v.dirExtents {
+		v.starts = append(v.starts, at)
+		at += e.Len / v.block
+	}
+	var path [3]indexNode
+	level, depth, next := 0, 0, uint32(0)
+	for logical := int64(0); ; {
+		p, off, err := v.indexNode(logical, level, d)
+		if err != nil {
+			return err
+		}
+		if level == 0 {
+			most := 2
+			if v.incompat&incompatLargeDir != 0 {
+				most = 3
+			}
+			info := p[atRootInfo:][:rootInfoBytes]
+			if x.version, depth = info[4], int(info[6]); le.Uint32(info) != 0 || info[5] != rootInfoBytes || depth >= most || info[7]&1 != 0 {
+				return v.problem(d, off+atRootInfo, "its hash tree begins with % x, which is no root of a tree", info)
+			}
+		}
+		x.blocks[logical].seen, x.blocks[logical].node = true, true
+		entries, why := v.nodeEntries(d, p, level == 0)
+		if why != "" {
+			return v.problem(d, off, "its hash tree is damaged: %s", why)
+		}
+		high := uint32(mostHash)
+		if level > 0 {
+			high = x.blocks[logical].high
+		}
+		path[level] = indexNode{entries, 0, high}
+		// On to the next node, over leaves and out of nodes that are done.
+		logical = -1
+		for level >= 0 && logical < 0 {
+			node := &path[level]
+			if node.i == len(node.entries) {
+				level--
+				continue
+			}
+			e := node.entries[node.i:]
+			block := int64(le.Uint32(e[4:]) & blockMask)
+			low, high := next, node.high
+			if node.i > 0 {
+				low = le.Uint32(e) &^ 1
+			}
+			node.i += indexBytes
+			if node.i < len(node.entries) {
+				after := le.Uint32(node.entries[node.i:])
+				// A hash with the lowest bit set says that the names with this hash
+				// begin in the block before.
+				if high = after &^ 1; after&1 == 0 && high > 0 {
+					high -= 2
+				}
+			}
+			if block >= blocks || x.blocks[block].seen {
+				return v.problem(d, off, "its hash tree leads to its block %d twice or behind its %d blocks", block, blocks)
+			}
+			if low < next || node.i < len(node.entries) && le.Uint32(node.entries[node.i:])&^1 < low {
+				return v.problem(d, off, "the hashes in its hash tree are not in order at %#x", low)
+			}
+			next = low
+			x.blocks[block] = leafBlock{low, high, true, level < depth}
+			if level < depth {
+				logical = block
+			}
+		}
+		if level < 0 {
+			break
+		}
+		level++
+	}
+	for i, b := range x.blocks {
+		if !b.seen {
+			return v.problem(d, d.n.off, "its hash tree does not lead to its block %d: some systems show what is there and others do not", i)
+		}
+	}
+	x.check = x.version <= 5 && d.n.flags&flagCasefold == 0
+	d.index = x
+	return nil
+}
+
+// indexNode reads the block of a folder that is a node at a level of its tree.
+func (v *volume) indexNode(logical int64, level int, d *reading) ([]byte, int64, error) {
+	i, found := slices.BinarySearch(v.starts, logical)
+	if !found {
+		i--
+	}
+	off := v.dirExtents[i].Off + (logical-v.starts[i])*v.block
+	if v.nodes[level] == nil {
+		v.nodes[level] = make([]byte, v.block)
+	}
+	return v.nodes[level], off, v.w.Dev.Read(v.nodes[level], off, d.where)
+}
+
+// nodeEntries returns the entries of a node of the tree, or says what is wrong
+// with it.
+func (v *volume) nodeEntries(d *reading, p []byte, root bool) ([]byte, string) {
+	from := nodeEntries
+	if root {
+		from = rootEntries
+		if le.Uint16(p[4:]) != dotEntry || v.recordBytes(le.Uint16(p[dotEntry+4:])) != len(p)-dotEntry {
+			return nil, `"." and ".." do not fill its first block`
+		}
+	} else if le.Uint32(p) != 0 || v.recordBytes(le.Uint16(p[4:])) != len(p) {
+		return nil, "a node does not begin with an empty entry"
+	}
+	room := len(p) - from
+	if v.metaSum() {
+		room -= indexTail
+	}
+	limit, count := int(le.Uint16(p[from:])), int(le.Uint16(p[from+2:]))
+	if limit != room/indexBytes || count == 0 || count > limit {
+		return nil, "a node has " + decimal(uint32(count)) + " entries and claims room for " + decimal(uint32(limit))
+	}
+	if v.metaSum() {
+		tail := p[from+limit*indexBytes:][:indexTail]
+		sum := crc32c(d.n.seed, p[:from+count*indexBytes])
+		sum = crc32c(crc32c(sum, tail[:4]), noSum)
+		if sum != le.Uint32(tail[4:]) {
+			return nil, "the checksum of a node is not that of its bytes"
+		}
+	}
+	return p[from:][:count*indexBytes], ""
+}
+
+// checkHash checks that the name is in a block where its hash leads.
+func (v *volume) checkHash(d *reading, name []byte, at int64) error {
+	x := d.index
+	if !x.check {
+		return nil
+	}
+	if !v.hashKnown && !ascii(name) {
+		return nil
+	}
+	h := v.nameHash(x.version, name)
+	if b := x.blocks[x.at]; h < b.low || h > b.high {
+		return v.problem(d, at, "the entry is not where the hash of its name, %#x, leads: some systems show it and others do not", h)
+	}
+	return nil
+}
+
+func ascii(name []byte) bool {
+	return !slices.ContainsFunc(name, func(c byte) bool { return c >= 0x80 })
+}

@@ -7,8 +7,9 @@ package medium
 
 import "slices"
 
-// tables are the words for a medium's partition table.
-var tables = []string{"none", "mbr", "gpt"}
+// tables are the words for a medium's partition table: the two that are read,
+// and those that are only named.
+var tables = []string{"none", "mbr", "gpt", "apm", "bsd", "sun", "sgi", "atari", "amiga"}
 
 // fileSystems are those that are read.
 var fileSystems = []string{"fat12", "fat16", "fat32", "exfat", "iso9660", "udf", "ext2", "ext3", "ext4", "ntfs"}

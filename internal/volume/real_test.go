@@ -297,7 +297,7 @@ func TestOtherFileSystemsAreNamed(t *testing.T) {
 		{"LUKS (encrypted)", 0, "LUKS\xBA\xBE\x00\x02"},
 		{"BitLocker (encrypted)", 0, "\xEB\x58\x90-FVE-FS-"},
 		{"BitLocker (encrypted)", 424, "\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01"},
-		{"APFS", 32, "NXSB"}, {"HFS+", 1024, "H+"}, {"an LVM physical volume", 512, "LABELONE"},
+		{"APFS", 32, "NXSB"}, {"an LVM physical volume", 512, "LABELONE"},
 		{"a member of a Linux RAID", 4096, "\xFC\x4E\x2B\xA9"}, {"a member of a Linux RAID", 32<<20 - 8192, "\xFC\x4E\x2B\xA9"},
 		{"SquashFS", 0, "hsqs"}, {"Btrfs", 65600, "_BHRfS_M"}, {"XFS", 0, "XFSB"}, {"ReFS", 3, "ReFS\x00\x00\x00\x00"},
 		{"NTFS", 0, "\xEB\x52\x90NTFS    "}, {"ISO 9660", 32769, "CD001"}, {"UDF", 34817, "NSR03"},

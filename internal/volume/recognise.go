@@ -1,107 +1,111 @@
 package volume
 
 import (
-	"encoding/binary"
+	"bytes"
+	"slices"
 
 	"sallyport/internal/verdict"
+	"sallyport/internal/volume/exfat"
+	"sallyport/internal/volume/fat"
 	"sallyport/internal/volume/layout"
+	"sallyport/internal/volume/parttable"
 )
 
-// foreignBoot names what has a boot sector that must not be taken for FAT.
+// What a volume claims to be is settled before anything of it is read, in this
+// order:
+//
+//   - What hides its content (encryption, RAID, LVM and their like) is named and
+//     not read, even when a file system seems to begin there: a member of a
+//     mirror begins like the file system on the mirror. An old mark of a
+//     container on a medium that is used for itself now does the same harm.
+//   - Two file systems, or one and a partition table inside, are a
+//     contradiction, whether they are read here or only known: some systems
+//     would show the one and some the other. The old one has to be erased.
+//   - One file system that is read is walked; one that is only known is named.
+
+// bootSector says whether the first sector of a medium belongs to a file system,
+// so that what looks like a partition table there is boot code.
+func bootSector(b []byte) bool {
+	if len(b) < sectorBytes {
+		return false
+	}
+	return exfat.Recognise(b) || fat.Recognise(b) || string(b[3:11]) == "NTFS    " || foreignBoot(b) != "" || bitLocker(b)
+}
+
+// foreignBoot names what is known by its boot sector and not read.
 func foreignBoot(b []byte) string {
-	// BitLocker To Go puts a FAT in front, with this GUID in the boot sector.
-	const toGo = "\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01"
-	switch {
-	case len(b) < sectorBytes:
-		return ""
-	case string(b[3:11]) == "NTFS    ":
-		return "NTFS"
-	case string(b[3:11]) == "-FVE-FS-" || string(b[424:440]) == toGo:
-		return "BitLocker (encrypted)"
-	case string(b[3:11]) == "ReFS\x00\x00\x00\x00":
+	if string(b[3:11]) == "ReFS\x00\x00\x00\x00" {
 		return "ReFS"
-	case string(b[:6]) == "LUKS\xBA\xBE":
-		return "LUKS (encrypted)"
 	}
 	return ""
 }
 
-// signatures of file systems and containers, at a place from the volume's
-// beginning. The first that fits names it.
-var signatures = []struct {
-	name  string
-	off   int64
-	magic string
-}{
-	{"XFS", 0, "XFSB"},
-	{"SquashFS", 0, "hsqs"},
-	{"a member of a Linux RAID", 0, "\xFC\x4E\x2B\xA9"},
-	{"a member of a Linux RAID", 4096, "\xFC\x4E\x2B\xA9"},
-	{"APFS", 32, "NXSB"},
-	{"an LVM physical volume", 512, "LABELONE"},
-	{"an LVM physical volume", 0, "LABELONE"},
-	{"HFS+", 1024, "H+"},
-	{"HFS+", 1024, "HX"},
-	{"HFS", 1024, "BD"},
-	{"F2FS", 1024, "\x10\x20\xF5\xF2"},
-	{"Linux swap", 4086, "SWAPSPACE2"},
-	{"Btrfs", 0x10040, "_BHRfS_M"},
-	{"ReiserFS", 0x10034, "ReIsEr"},
-	{"JFS", 32768, "JFS1"},
+// encrypted is what BitLocker is called; the FAT in front of To Go is its own.
+const encrypted = "BitLocker (encrypted)"
+
+// bitLocker recognises a boot sector of BitLocker; To Go puts a FAT in front,
+// with one of two GUIDs in its boot sector (libbde, "BitLocker Drive Encryption
+// format specification", section 2).
+func bitLocker(b []byte) bool {
+	const (
+		all      = "\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01"
+		usedOnly = "\x3B\x4D\xA8\x92\x80\xDD\x0E\x4D\x9E\x4E\xB1\xE3\x28\x4E\xAE\xD8"
+	)
+	return string(b[3:11]) == "-FVE-FS-" || string(b[424:440]) == all || string(b[424:440]) == usedOnly
 }
 
-// recognise names the file system of a volume that this package does not read,
-// or returns "" when it knows none.
-func recognise(p *layout.Probe) string {
-	for _, s := range signatures {
-		if string(p.At(s.off, len(s.magic))) == s.magic {
-			return s.name
+// choose returns the file system that reads the volume, or the finding that
+// none may.
+func choose(p *layout.Probe, v *Volume, partition bool) (driver, error) {
+	box := container(p)
+	claims := claimants(p)
+	var names []string
+	for _, c := range claims {
+		names = append(names, c.name)
+	}
+	for _, n := range foreign(p) {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
 		}
 	}
-	if name := ext(p.At(1024, 128)); name != "" {
-		return name
+	table := ""
+	if partition {
+		table = parttable.Inside(p, bootSector(bytes.Clone(p.At(0, sectorBytes))))
 	}
-	if name := optical(p); name != "" {
-		return name
+	if err := p.Err(); err != nil {
+		return driver{}, err
 	}
-	// RAID superblocks of versions 1.0 and 0.90 stand near the end.
-	for _, off := range []int64{(p.Size() - 8192) &^ 4095, p.Size()&^65535 - 65536} {
-		if string(p.At(off, 4)) == "\xFC\x4E\x2B\xA9" {
-			return "a member of a Linux RAID"
-		}
-	}
-	return ""
-}
-
-// ext tells ext2, ext3 and ext4 apart by their features, as blkid does.
-func ext(super []byte) string {
-	le := binary.LittleEndian
-	const hasJournal, ext3Incompatible, ext3ReadOnly = 0x4, 0x2 | 0x4 | 0x10, 0x1 | 0x2 | 0x4
+	place := layout.At("volume", v.Offset)
+	const erase = "; if one of them is left over from an earlier use, erase the medium (wipefs --all) and format it again"
 	switch {
-	case le.Uint16(super[56:]) != 0xEF53:
-		return ""
-	case le.Uint32(super[96:])&^ext3Incompatible != 0 || le.Uint32(super[100:])&^ext3ReadOnly != 0:
-		return "ext4"
-	case le.Uint32(super[92:])&hasJournal != 0:
-		return "ext3"
-	default:
-		return "ext2"
+	case box != "" && len(names) > 0 && box != encrypted:
+		return driver{}, verdict.New(verdict.FilesystemUnsupported, place,
+			"this is %s, although it also claims to be %s: what its beginning shows need not be what it holds"+erase, box, names[0])
+	case box != "":
+		return driver{}, unsupported(v, box)
+	case len(names) > 1:
+		return driver{}, verdict.New(verdict.FilesystemInconsistent, place,
+			"it claims to be %s and %s at once: systems would see different contents"+erase, names[0], names[1])
+	case len(names) == 1 && table != "":
+		return driver{}, verdict.New(verdict.FilesystemInconsistent, place,
+			"it claims to be %s and begins with %s: systems would see different contents"+erase, names[0], table)
+	case len(claims) == 1:
+		return claims[0], nil
+	case len(names) == 1:
+		return driver{}, unsupported(v, names[0])
+	case table != "":
+		return driver{}, verdict.New(verdict.FilesystemUnsupported, place,
+			"the partition begins with %s in the place of a file system: partitions inside a partition are not read", table)
 	}
+	return driver{}, unknown(p, v, partition)
 }
 
-// optical looks through the volume recognition sequence of ISO 9660 and UDF
-// (ECMA-167 part 2), which both use.
-func optical(p *layout.Probe) string {
-	name := ""
-	for off := int64(32768); off < 32768+16*2048; off += 2048 {
-		switch string(p.At(off+1, 5)) {
-		case "NSR02", "NSR03":
-			return "UDF"
-		case "CD001":
-			name = "ISO 9660"
-		}
-	}
-	return name
+// begins says whether something that is known begins at a byte of the medium.
+func begins(d *layout.Device, off int64) (bool, error) {
+	d.Head(off)
+	p := layout.NewProbe(d, &Volume{Offset: off, Size: d.Size() - off})
+	found := len(claimants(p)) > 0 || len(foreign(p)) > 0 || hidden(p) != "" || loose(p) != ""
+	return found && p.Err() == nil, p.Err()
 }
 
 // unsupported is the problem of a volume that is not read.
@@ -113,19 +117,53 @@ func unsupported(v *Volume, name string) error {
 	return verdict.New(verdict.FilesystemUnsupported, layout.At("volume", v.Offset), "%s; FAT12, FAT16, FAT32 and exFAT can be read", detail)
 }
 
-// alsoVolume finds the file system that a bootable image has beside its
-// partition table: the medium then has two contents.
+// unknown is the problem of a volume that nothing is known of.
+func unknown(p *layout.Probe, v *Volume, partition bool) error {
+	name := loose(p)
+	if name == "" && !partition && string(p.At(510, 2)) == "\x55\xAA" && len(bytes.Trim(p.At(446, 64), "\x00")) == 0 {
+		name = "a medium with an empty partition table (MBR): it was prepared for use and never formatted"
+	}
+	zeros, erased, at := true, true, int64(0)
+	for ; at < min(p.Size(), 64<<10) && (zeros || erased); at += 4096 {
+		b := p.At(at, int(min(4096, p.Size()-at)))
+		zeros = zeros && len(bytes.TrimLeft(b, "\x00")) == 0
+		erased = erased && len(bytes.TrimLeft(b, "\xFF")) == 0
+	}
+	if err := p.Err(); err != nil {
+		return err
+	}
+	if zeros || erased {
+		what := "medium"
+		if partition {
+			what = "partition"
+		}
+		return verdict.New(verdict.FilesystemUnsupported, layout.At("volume", v.Offset),
+			"the %s is blank: nothing was ever written to its beginning, or it was erased", what)
+	}
+	return unsupported(v, name)
+}
+
+// alsoVolume finds what the whole medium claims to be beside its partition
+// table: the medium then has two contents, as a bootable disc image has.
 func alsoVolume(d *layout.Device) *verdict.Finding {
 	p := layout.NewProbe(d, &Volume{Size: d.Size()})
-	name := optical(p)
+	name, box := "", container(p)
+	for _, n := range foreign(p) {
+		name = n
+	}
 	for _, c := range claimants(p) {
 		name = c.name
 	}
+	place := layout.At("medium", 0)
 	if f, ok := verdict.Find(p.Err()); ok {
 		return f
 	}
-	if name == "" {
-		return nil
+	const erase = "if it is left over from an earlier use, erase the medium (wipefs --all) and format it again"
+	switch {
+	case box != "":
+		return verdict.New(verdict.FilesystemUnsupported, place, "the whole medium is %s: what its partitions show need not be what it holds; "+erase, box)
+	case name != "":
+		return verdict.New(verdict.FilesystemInconsistent, place, "an %s volume and a partition table at once, as on a bootable disc image: systems would see different contents; "+erase, name)
 	}
-	return verdict.New(verdict.FilesystemInconsistent, layout.At("medium", 0), "an %s volume and a partition table at once: systems would see different contents", name)
+	return nil
 }

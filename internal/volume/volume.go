@@ -11,8 +11,7 @@
 //
 // Tables: MBR with extended partitions, GPT with both headers, or none. File
 // systems: FAT12, FAT16, FAT32 with long names, exFAT 1.00. Others are named
-// (filesystem-unsupported), not read. An MBR counts sectors of 512 bytes; a
-// GPT is found for sectors of 512 and 4096.
+// (filesystem-unsupported), not read. Sectors of tables have 512 or 4096 bytes.
 //
 // # What is checked
 //
@@ -51,8 +50,11 @@ import (
 	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/exfat"
+	"sallyport/internal/volume/ext"
 	"sallyport/internal/volume/fat"
+	"sallyport/internal/volume/iso9660"
 	"sallyport/internal/volume/layout"
+	"sallyport/internal/volume/ntfs"
 	"sallyport/internal/volume/parttable"
 )
 
@@ -92,12 +94,12 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 		return nil, verdict.New(verdict.Truncated, "byte 0", "the medium has no bytes")
 	}
 	d := layout.NewDevice(dev, size, opt.Limits.MetaBytes)
+	d.Ends(0, size)
 	first := make([]byte, min(size, sectorBytes))
 	if err := d.Read(first, 0, "first sector"); err != nil {
 		return nil, err
 	}
-	bootSector := exfat.Recognise(first) || fat.Recognise(first) || foreignBoot(first) != ""
-	table, err := parttable.Read(d, bootSector)
+	table, err := parttable.Read(d, bootSector(first), func(off int64) (bool, error) { return begins(d, off) })
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +109,14 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 		m.Volumes = make([]Volume, 1)
 		v := &m.Volumes[0]
 		v.Size = size
-		walk(d, v, budget)
+		walk(d, v, budget, false)
 		return m, nil
 	}
 	if f := alsoVolume(d); f != nil {
 		m.Problems = append(m.Problems, *f)
 	}
 	if len(table.Partitions) == 0 && len(m.Problems) == 0 {
-		m.Problems = append(m.Problems, *verdict.New(verdict.FilesystemUnsupported, "partition table", "it has no partition that could be read"))
+		m.Problems = append(m.Problems, *verdict.New(verdict.FilesystemUnsupported, "partition table", "it has no partitions: the medium was prepared for use and never formatted"))
 	}
 	m.Volumes = make([]Volume, len(table.Partitions))
 	for i, p := range table.Partitions {
@@ -124,7 +126,7 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 			v.Problems = append(v.Problems, *p.Problem)
 		}
 		if p.Offset < size {
-			walk(d, v, budget)
+			walk(d, v, budget, true)
 		}
 	}
 	return m, nil
@@ -142,6 +144,9 @@ func drivers() []driver {
 	return []driver{
 		{"exFAT", func(p *layout.Probe) bool { return exfat.Recognise(p.At(0, sectorBytes)) }, exfat.Walk},
 		{"FAT", func(p *layout.Probe) bool { return fat.Recognise(p.At(0, sectorBytes)) }, fat.Walk},
+		{"NTFS", ntfs.Recognise, ntfs.Walk},
+		{"ext2, ext3 or ext4", ext.Recognise, ext.Walk},
+		{"ISO 9660", iso9660.Recognise, iso9660.Walk},
 	}
 }
 
@@ -155,32 +160,15 @@ func claimants(p *layout.Probe) (list []driver) {
 	return list
 }
 
-// walk fills v. What ends the walk becomes its last problem.
-func walk(d *layout.Device, v *Volume, budget *layout.Budget) {
-	if f, ok := verdict.Find(walkAs(d, v, budget)); ok {
+// walk fills v, which is a partition or the whole medium. What ends the walk
+// becomes its last problem.
+func walk(d *layout.Device, v *Volume, budget *layout.Budget, partition bool) {
+	p := layout.NewProbe(d, v)
+	drv, err := choose(p, v, partition)
+	if err == nil {
+		err = drv.walk(layout.NewWalker(d, v, budget))
+	}
+	if f, ok := verdict.Find(err); ok {
 		v.Problems = append(v.Problems, *f)
 	}
-}
-
-func walkAs(d *layout.Device, v *Volume, budget *layout.Budget) error {
-	p := layout.NewProbe(d, v)
-	if name := foreignBoot(p.At(0, sectorBytes)); name != "" {
-		return unsupported(v, name)
-	}
-	claims := claimants(p)
-	if err := p.Err(); err != nil {
-		return err
-	}
-	switch len(claims) {
-	case 0:
-		name := recognise(p)
-		if err := p.Err(); err != nil {
-			return err
-		}
-		return unsupported(v, name)
-	case 1:
-		return claims[0].walk(layout.NewWalker(d, v, budget))
-	}
-	return verdict.New(verdict.FilesystemInconsistent, layout.At("volume", v.Offset),
-		"it claims to be %s and %s at once: systems would see different contents", claims[0].name, claims[1].name)
 }

@@ -27,7 +27,7 @@ import (
 // counts is the number of recipes of each family. Who adds or removes one says
 // so here, so that none gets lost unseen.
 var counts = map[string]int{
-	"partition": 0,
+	"partition": 141,
 	"fat":       226,
 	"exfat":     0,
 }

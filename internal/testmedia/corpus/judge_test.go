@@ -62,7 +62,7 @@ func (c *Case) judge(t *testing.T, base Base, a answer) {
 	}
 	if t.Failed() {
 		t.Logf("%s: %s", c.Place, c.Name)
-		for _, f := range all[:min(20, len(all))] {
+		for _, f := range all[:min(10, len(all))] {
 			t.Logf("said: %s", f)
 		}
 	}

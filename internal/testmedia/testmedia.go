@@ -200,49 +200,6 @@ func release(t testing.TB, loop, img string) {
 	}
 }
 
-// Partitioned makes an image with a partition table written by sfdisk and one
-// partition, aligned to 1 MiB, for each image in parts. The scheme is "mbr",
-// "gpt" or "mbr-logical", where the parts stand in an extended partition.
-func Partitioned(t testing.TB, scheme string, parts ...string) string {
-	t.Helper()
-	const mib = 1 << 20
-	label, kind := "dos", "type=c"
-	if scheme == "gpt" {
-		label, kind = "gpt", "type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
-	}
-	script := "label: " + label + "\nunit: sectors\n"
-	at := int64(mib)
-	if scheme == "mbr-logical" {
-		script += "start=2048, type=5\n" // the rest of the medium
-		script = strings.Replace(script, "\nstart", "\n1 : start", 1)
-		at += mib
-	}
-	offs := make([]int64, len(parts))
-	for i, p := range parts {
-		st, err := os.Stat(p)
-		must(t, err)
-		offs[i] = at
-		n := i + 1
-		if scheme == "mbr-logical" {
-			n = i + 5
-		}
-		script += fmt.Sprintf("%d : start=%d, size=%d, %s\n", n, at/512, (st.Size()+511)/512, kind)
-		at += (st.Size() + 2*mib - 1) / mib * mib
-	}
-	img := filepath.Join(t.TempDir(), scheme+".img")
-	must(t, os.WriteFile(img, nil, 0o644))
-	must(t, os.Truncate(img, at+mib))
-	cmd := exec.Command(testtool.Need(t, "sfdisk"), "--quiet", img)
-	cmd.Stdin = strings.NewReader(script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("sfdisk: %v\n%s\n%s", err, out, script)
-	}
-	for i, p := range parts {
-		paste(t, img, offs[i], p)
-	}
-	return img
-}
-
 // paste writes the non-zero megabytes of the file part into img at off.
 func paste(t testing.TB, img string, off int64, part string) {
 	t.Helper()

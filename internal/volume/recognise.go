@@ -114,7 +114,7 @@ func unsupported(v *Volume, name string) error {
 	if name != "" {
 		detail = "this is " + name
 	}
-	return verdict.New(verdict.FilesystemUnsupported, layout.At("volume", v.Offset), "%s; FAT12, FAT16, FAT32 and exFAT can be read", detail)
+	return verdict.New(verdict.FilesystemUnsupported, layout.At("volume", v.Offset), "%s; FAT12, FAT16, FAT32, exFAT, NTFS, ext2, ext3, ext4, ISO 9660 and UDF can be read", detail)
 }
 
 // unknown is the problem of a volume that nothing is known of.

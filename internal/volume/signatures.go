@@ -133,7 +133,7 @@ var strong = []signature{
 // read here.
 func foreign(p *layout.Probe) (names []string) {
 	for _, name := range []string{
-		foreignBoot(p.At(0, sectorBytes)), find(p, strong), apple(p.At(1024, 512)), optical(p),
+		foreignBoot(p.At(0, sectorBytes)), find(p, strong), apple(p.At(1024, 512)),
 	} {
 		if name != "" {
 			names = append(names, name)
@@ -176,19 +176,4 @@ func apple(b []byte) string {
 		return "HFS"
 	}
 	return ""
-}
-
-// optical looks through the volume recognition sequence of ISO 9660 and UDF
-// (ECMA-167 part 2), which both use.
-func optical(p *layout.Probe) string {
-	name := ""
-	for off := int64(32768); off < 32768+16*2048; off += 2048 {
-		switch string(p.At(off+1, 5)) {
-		case "NSR02", "NSR03":
-			return "UDF"
-		case "CD001":
-			name = "ISO 9660"
-		}
-	}
-	return name
 }

@@ -114,21 +114,20 @@ func (t *tree) settle() error {
 	}
 	slices.SortFunc(t.linked, order)
 	// What no link leads to may be a folder that holds relocated ones.
-	holders := 0
 	for i := 0; i < len(t.moved); i++ {
 		m := t.moved[i]
 		if _, ok := find(t.linked, m.extent); ok {
 			continue
 		}
-		holders++
+		t.hidden++
 		t.pending = append(t.pending, folder{extent: m.extent, size: m.size, parent: m.parent, xar: m.xar, holder: true})
 		if err := t.readFolder(len(t.pending) - 1); err != nil {
 			return err
 		}
 	}
-	if len(t.moved)-holders != len(t.linked) {
+	if len(t.moved)-t.hidden != len(t.linked) {
 		if err := t.w.Inconsistent(t.String(), "%d folders are relocated and %d links lead to such folders: systems would see different contents",
-			len(t.moved)-holders, len(t.linked)); err != nil {
+			len(t.moved)-t.hidden, len(t.linked)); err != nil {
 			return err
 		}
 	}

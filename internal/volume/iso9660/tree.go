@@ -22,6 +22,8 @@ type tree struct {
 
 	pending []folder
 	folders int // that a system shows, without the root
+	holders int // of folders, those that only hold relocated ones
+	hidden  int // holders that are not shown
 	files   []fileRef
 	tables  tableSum
 	moved   []relocation // folders that stand elsewhere than they belong
@@ -137,7 +139,7 @@ func (t *tree) readFolder(i int) error {
 		return t.w.Inconsistent(where, `it does not begin with "." and ".."`)
 	}
 	if c.moved > 0 && c.others == 0 && f.extent != t.d.root.extent && !f.holder {
-		t.folders-- // only systems without Rock Ridge have it
+		t.holders++
 	}
 	if a, b, twice := t.w.Names.Twice(); twice {
 		return t.w.Inconsistent(layout.At(where, a), "the records there and at byte %d have the same name", b)

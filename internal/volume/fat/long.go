@@ -122,16 +122,20 @@ type deletedName struct {
 
 func (d *deletedName) reset() { d.parts = 0 }
 
-// add takes one deleted record of a long name. One that cannot go on the name
-// at hand begins another.
+// add takes one deleted record of a long name. One with another checksum than
+// the name at hand begins another.
 func (d *deletedName) add(rec []byte) {
 	var part [longUnits]uint16
 	n := readPart(part[:], rec)
-	if d.parts == longRecords || d.parts > 0 && (rec[13] != d.sum || n < longUnits) {
+	if rec[13] != d.sum {
 		d.reset()
 	}
-	if d.parts == 0 {
+	switch {
+	case d.parts == 0:
 		d.last, d.sum = n, rec[13]
+	case d.parts == longRecords || n < longUnits:
+		d.last = 0 // no name is so long, or ends twice
+		return
 	}
 	d.parts++
 	copy(d.units[len(d.units)-d.parts*longUnits:], part[:])

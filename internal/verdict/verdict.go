@@ -134,7 +134,7 @@ var table = map[Reason]info{
 	FilesystemInconsistent: {Damaged, "the file system contradicts itself", "Do not repair the medium. Ask the sender for a fresh copy on a newly formatted medium."},
 	RemovedDuringRead:      {Damaged, "the medium was pulled before it was read to the end", "Insert the medium again and wait for the verdict."},
 
-	FilesystemUnsupported: {Unchecked, "the file system is not one this station reads", "Ask the sender to use FAT32 or exFAT."},
+	FilesystemUnsupported: {Unchecked, "the file system is not one this station reads", "Ask the sender to use FAT32 or exFAT, or a write-once disc."},
 	OverLimit:             {Unchecked, "the medium is over a limit of this station", "Ask the sender to split the package, or the administrator about the limit."},
 	ScannerUnavailable:    {Unchecked, "the malware scanner is not ready", "Call the administrator; then insert the medium again."},
 	StoreFull:             {Unchecked, "this station's store has no room for it", "Ask the administrator to make room; then insert the medium again."},

@@ -1,8 +1,6 @@
 package ext
 
 import (
-	"bytes"
-
 	"sallyport/internal/volume/layout"
 )
 
@@ -12,21 +10,22 @@ import (
 
 // leftEntry notes a record without an inode that still has a name.
 func (v *volume) leftEntry(d *reading, name []byte) error {
-	if len(name) == 0 || !plausible(name) {
+	if len(name) == 0 || !v.plausible(name) {
 		return nil
 	}
-	return v.deleted(d, name)
+	return v.w.Deleted(d.path, v.name)
 }
 
 // leftovers looks for deleted entries in the room behind a record. What looks
 // like one and leads to an inode in use is not counted: splitting the blocks of
 // a folder leaves copies of entries that are still there.
 func (v *volume) leftovers(d *reading, room []byte) error {
+	types := v.incompat&incompatFileType != 0
 	for len(room) >= minEntry {
-		size, nameLen := v.recordBytes(le.Uint16(room[4:])), int(room[6])
-		ino, end := le.Uint32(room), entryHead+nameLen
-		if v.incompat&incompatFileType == 0 && room[7] != 0 || !v.nameable(ino) || room[7] > 7 || nameLen == 0 ||
-			end > len(room) || size < (end+3)&^3 || size%4 != 0 || !plausible(room[entryHead:end]) {
+		ino, size, nameLen, kind := le.Uint32(room), v.recordBytes(le.Uint16(room[4:])), int(room[6]), room[7]
+		need := (entryHead + nameLen + 3) &^ 3
+		if !v.nameable(ino) || nameLen == 0 || size < need || size%4 != 0 || size > len(room) ||
+			types && (kind == 0 || kind > 7) || !types && kind != 0 || !v.plausible(room[entryHead:][:nameLen]) {
 			room = room[4:]
 			continue
 		}
@@ -35,25 +34,18 @@ func (v *volume) leftovers(d *reading, room []byte) error {
 			return err
 		}
 		if !used {
-			if err := v.deleted(d, room[entryHead:end]); err != nil {
+			if err := v.w.Deleted(d.path, v.name); err != nil {
 				return err
 			}
 		}
-		room = room[(end+3)&^3:]
+		room = room[need:]
 	}
 	return nil
 }
 
-// plausible says whether bytes may have been a name.
-func plausible(name []byte) bool {
-	return bytes.IndexByte(name, 0) < 0 && bytes.IndexByte(name, '/') < 0
-}
-
-func (v *volume) deleted(d *reading, name []byte) error {
+// plausible says whether bytes may have been a name, which v.name then is.
+func (v *volume) plausible(name []byte) bool {
 	text, good := layout.AppendText(v.name[:0], name)
 	v.name = text
-	if !good {
-		text = nil
-	}
-	return v.w.Deleted(d.path, text)
+	return good
 }

@@ -269,9 +269,6 @@ func TestOtherFileSystemsAreNamed(t *testing.T) {
 		want string
 		make func(t *testing.T, img string)
 	}{
-		{"ext2", func(t *testing.T, img string) { testtool.Run(t, "mke2fs", "-q", "-F", "-t", "ext2", img) }},
-		{"ext3", func(t *testing.T, img string) { testtool.Run(t, "mke2fs", "-q", "-F", "-t", "ext3", img) }},
-		{"ext4", func(t *testing.T, img string) { testtool.Run(t, "mke2fs", "-q", "-F", "-t", "ext4", img) }},
 		{"UDF", func(t *testing.T, img string) { testtool.Run(t, "mkudffs", img) }},
 		{"Linux swap", func(t *testing.T, img string) { testtool.Run(t, "mkswap", img) }},
 	} {

@@ -61,6 +61,8 @@ func newBoot(b []byte, off int64) (*boot, error) {
 		return nil, verdict.New(verdict.FilesystemUnsupported, "boot sector, number of FATs", "this is TexFAT, exFAT with two file allocation tables for transactions; exFAT with one table can be read")
 	case b[110] != 1:
 		return nil, bad("number of FATs", "%d is not 1", b[110])
+	case b[106]&1 != 0:
+		return nil, bad("active FAT", "the second, and there is one")
 	}
 	// All fields but the first have 32 bits, so the sums below fit into 64.
 	length, sector := le.Uint64(b[72:]), int64(1)<<sectorShift

@@ -12,6 +12,8 @@ package corpus
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +91,28 @@ func (o *Options) Tree() testmedia.Files {
 	}
 	o.t.Fatalf("make: there is no tree %q", name)
 	return nil
+}
+
+// fill writes files below dir in the order of their paths, so that the image
+// is the same on each run: where a damage hits it depends on that.
+func fill(t testing.TB, dir string, files testmedia.Files) {
+	t.Helper()
+	for _, name := range names(files) {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		folder := filepath.Dir(path)
+		if strings.HasSuffix(name, "/") {
+			folder = path
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if folder == path {
+			continue
+		}
+		if err := os.WriteFile(path, files[name], 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // noise is n bytes that repeat nowhere at a block's distance.

@@ -102,7 +102,6 @@ func choose(p *layout.Probe, v *Volume, partition bool) (driver, error) {
 
 // begins says whether something that is known begins at a byte of the medium.
 func begins(d *layout.Device, off int64) (bool, error) {
-	d.Head(off)
 	p := layout.NewProbe(d, &Volume{Offset: off, Size: d.Size() - off})
 	found := len(claimants(p)) > 0 || len(foreign(p)) > 0 || hidden(p) != "" || loose(p) != ""
 	return found && p.Err() == nil, p.Err()

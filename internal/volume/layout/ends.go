@@ -6,14 +6,10 @@ package layout
 // is taken for and what is then read of it are the same bytes, whatever the
 // medium would say when it is asked again.
 
-const (
-	// headBytes reach over every signature that is looked for at a beginning;
-	// the last of them, of Btrfs, GFS2 and UFS, stand behind byte 65536.
-	headBytes = 72 << 10
-	// tailBytes reach over every structure that is looked for at an end; the
-	// first of them is the superblock of Linux RAID 0.90.
-	tailBytes = 128 << 10
-)
+// endBytes of each end reach over every structure that is looked for there: at
+// a beginning the last are in the recognition sequence of UDF, before byte 98304,
+// and at an end the first is the superblock of Linux RAID 0.90.
+const endBytes = 128 << 10
 
 // ends are the parts of a medium that were read last.
 type ends struct {
@@ -44,17 +40,10 @@ func (d *Device) Ends(off, size int64) {
 	if off < 0 || size <= 0 {
 		return
 	}
-	d.part(off, min(size, headBytes))
-	if size > headBytes {
-		tail := off + max(headBytes, size-tailBytes)
+	d.part(off, min(size, endBytes))
+	if size > endBytes {
+		tail := off + max(endBytes, size-endBytes)
 		d.part(tail, off+size-tail)
-	}
-}
-
-// Head is Ends for the beginning alone.
-func (d *Device) Head(off int64) {
-	if off >= 0 && off < d.size {
-		d.part(off, min(headBytes, d.size-off))
 	}
 }
 
@@ -72,7 +61,7 @@ func (d *Device) part(off, n int64) {
 	p := &d.ends.parts[d.ends.next%len(d.ends.parts)]
 	d.ends.next++
 	if p.data == nil {
-		p.data = make([]byte, tailBytes)
+		p.data = make([]byte, endBytes)
 	}
 	p.off, p.asked = off, n
 	got, _ := d.r.ReadAt(p.data[:n], off) // see Ends on the error

@@ -100,14 +100,14 @@ func halfXor(b []byte) (sum uint16) {
 // where none belongs, or returns "". A boot sector may carry boot code in its
 // place; see [Read] on bootSector.
 func Inside(p *layout.Probe, bootSector bool) string {
-	m := parseMBR(p.At(0, sector512))
-	if m.reachesInto(p.Size()) || m.protective() || !bootSector && m.valid && m.used() > 0 {
-		return "an MBR partition table"
-	}
 	for _, size := range []int64{sector512, sector4096} {
 		if string(p.At(size, len(gptMagic))) == gptMagic {
 			return "a GUID partition table (GPT)"
 		}
+	}
+	m := parseMBR(p.At(0, sector512))
+	if m.reachesInto(p.Size()) || m.protective() || !bootSector && m.valid && m.used() > 0 {
+		return "an MBR partition table"
 	}
 	_, name := other(p)
 	return name

@@ -277,11 +277,10 @@ func (v *volume) addFolder(dir string, place layout.Place, stream []byte, e layo
 
 // setChecksum is that of section 6.3.3, which leaves out its own two bytes.
 func setChecksum(set []byte) (sum uint16) {
-	for i, c := range set {
-		if i == 2 || i == 3 {
-			continue
+	for _, part := range [][]byte{set[:2], set[4:]} {
+		for _, c := range part {
+			sum = (sum<<15 | sum>>1) + uint16(c)
 		}
-		sum = (sum<<15 | sum>>1) + uint16(c)
 	}
 	return sum
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -13,9 +12,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// forbidden are the printable characters that neither FAT nor exFAT allows in
-// a name (Microsoft FAT specification section 7, exFAT section 7.7.3).
-const forbidden = `"*/:<>?\|`
+// forbidden says whether a character is a control character, or one of the
+// printable ones that neither FAT nor exFAT allows in a name (Microsoft FAT
+// specification section 7, exFAT section 7.7.3).
+func forbidden(r rune) bool {
+	switch r {
+	case '"', '*', '/', ':', '<', '>', '?', '\\', '|':
+		return true
+	}
+	return r < 0x20
+}
 
 // AppendName appends a recorded UTF-16 name as UTF-8 and says whether it can
 // be used. Each character that cannot stand in a path is replaced by U+FFFD:
@@ -25,6 +31,10 @@ func AppendName(dst []byte, name []uint16) ([]byte, bool) {
 	start, ok := len(dst), len(name) > 0
 	for i := 0; i < len(name); i++ {
 		r := rune(name[i])
+		if r < utf8.RuneSelf && !forbidden(r) {
+			dst = append(dst, byte(r))
+			continue
+		}
 		if utf16.IsSurrogate(r) {
 			r = utf8.RuneError
 			if i+1 < len(name) {
@@ -34,7 +44,7 @@ func AppendName(dst []byte, name []uint16) ([]byte, bool) {
 				i++
 			}
 		}
-		if r == utf8.RuneError || r < 0x20 || r < 0x80 && strings.IndexByte(forbidden, byte(r)) >= 0 {
+		if r == utf8.RuneError || forbidden(r) {
 			r, ok = utf8.RuneError, false
 		}
 		dst = utf8.AppendRune(dst, r)
@@ -122,7 +132,10 @@ func (n *Names) Add(hash uint64, off int64) { n.seen = append(n.seen, nameAt{has
 // Twice returns the offsets of two records with one name, if there are any.
 func (n *Names) Twice() (a, b int64, found bool) {
 	slices.SortFunc(n.seen, func(x, y nameAt) int {
-		return cmp.Or(cmp.Compare(x.hash, y.hash), cmp.Compare(x.off, y.off))
+		if x.hash == y.hash {
+			return cmp.Compare(x.off, y.off)
+		}
+		return cmp.Compare(x.hash, y.hash)
 	})
 	for i := 1; i < len(n.seen); i++ {
 		if n.seen[i].hash == n.seen[i-1].hash {

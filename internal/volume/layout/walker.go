@@ -121,7 +121,6 @@ func Folder(path string) string {
 // where the medium ends. It returns the path.
 func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 	b := w.budget
-	where := Folder(parent)
 	n := len(name)
 	if parent != "" {
 		n += len(parent) + 1
@@ -135,11 +134,11 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 		{"folders below each other", depth(parent), int64(b.limits.Depth)},
 	} {
 		if err := limit.Check(c.what, c.asked, c.most); err != nil {
-			return "", overLimit(where, err)
+			return "", overLimit(Folder(parent), err)
 		}
 	}
 	if err := b.entries.Take(1); err != nil {
-		return "", overLimit(where, err)
+		return "", overLimit(Folder(parent), err)
 	}
 	if e.Type != medium.File {
 		e.Extents = nil
@@ -148,7 +147,7 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 			e.Problem = overLimit("the file", err)
 		}
 	} else if err := b.bytes.Take(e.Size); err != nil {
-		return "", overLimit(where, err)
+		return "", overLimit(Folder(parent), err)
 	}
 	w.cut(&e)
 	cost := entryCost + int64(n) + int64(len(e.Extents))*extentCost
@@ -159,7 +158,7 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 		cost += findingCost
 	}
 	if err := b.memory.Take(cost); err != nil {
-		return "", overLimit(where, err)
+		return "", overLimit(Folder(parent), err)
 	}
 	e.Path = w.path(parent, name, n)
 	e.Extents = w.keep(e.Extents)

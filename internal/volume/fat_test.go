@@ -49,7 +49,7 @@ func same(t *testing.T, dev io.ReaderAt, e volume.Entry, theirs io.Reader) {
 // crowd is files in folders of at most 400, and a deep tree.
 func crowd(files int) testmedia.Files {
 	f := testmedia.Files{
-		strings.Repeat("n", 251) + ".bin":                []byte("255 characters"),
+		strings.Repeat("n", 251) + ".bin": []byte("255 characters"),
 		"Żółć/ελληνικά/кириллица/日本語/한국어/עברית/العربية": []byte("scripts"),
 		"a/.hidden": []byte("dot"), "a/no extension": nil, "a/..two dots": []byte("2"), "a/#%&'()-@^_`{}~!$+,;=[]": []byte("marks"),
 	}

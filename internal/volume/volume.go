@@ -56,6 +56,7 @@ import (
 	"sallyport/internal/volume/layout"
 	"sallyport/internal/volume/ntfs"
 	"sallyport/internal/volume/parttable"
+	"sallyport/internal/volume/udf"
 )
 
 // Zeros is the offset of an extent that is not on the device: its bytes are
@@ -146,7 +147,8 @@ func drivers() []driver {
 		{"FAT", func(p *layout.Probe) bool { return fat.Recognise(p.At(0, sectorBytes)) }, fat.Walk},
 		{"NTFS", ntfs.Recognise, ntfs.Walk},
 		{"ext2, ext3 or ext4", ext.Recognise, ext.Walk},
-		{"ISO 9660", iso9660.Recognise, iso9660.Walk},
+		{isoName, iso9660.Recognise, iso9660.Walk},
+		{udfName, udf.Recognise, udf.Walk},
 	}
 }
 
@@ -157,7 +159,7 @@ func claimants(p *layout.Probe) (list []driver) {
 			list = append(list, d)
 		}
 	}
-	return list
+	return bridged(list)
 }
 
 // walk fills v, which is a partition or the whole medium. What ends the walk

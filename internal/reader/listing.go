@@ -78,7 +78,7 @@ func (t *talk) list() (*Listing, error) {
 		return nil, errors.New("cannot list the medium: it was listed before")
 	}
 	t.listed = true
-	if err := t.send(wire.TypeList, wire.AppendList(nil, wire.Request{Size: t.size, Limits: t.limits})); err != nil {
+	if err := t.send(wire.TypeList, wire.AppendList(nil, wire.Request{Size: t.size, Align: t.align, Limits: t.limits})); err != nil {
 		return nil, t.stop(err)
 	}
 	b := listingBuilder{
@@ -132,6 +132,7 @@ func (b *listingBuilder) add(typ wire.Type, payload []byte) error {
 		if n <= b.progress || n > b.limits.MetaBytes {
 			return lie("it claims %d bytes of progress after %d, of at most %d", n, b.progress, b.limits.MetaBytes)
 		}
+		b.pace.add(n - b.progress)
 		b.progress = n
 		return nil
 	case wire.TypeRefuse:
@@ -154,6 +155,7 @@ func (b *listingBuilder) add(typ wire.Type, payload []byte) error {
 // frame's one copy. A medium can have this much to say, so that it is over a
 // limit and no lie.
 func (b *listingBuilder) keep(typ wire.Type, payload []byte) error {
+	b.pace.add(int64(len(payload)))
 	if err := b.kept.Take(int64(len(payload))); err != nil {
 		return verdict.New(verdict.OverLimit, "listing of the medium", "%s", err.Error())
 	}

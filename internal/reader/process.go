@@ -183,20 +183,30 @@ func (p *process) farewell() string {
 // deadlined is the parent's end of the socket under the limits of time. Its
 // errors are findings.
 type deadlined struct {
-	conn  *os.File
-	stall time.Duration
-	end   time.Time
-	child *process
-	ctx   context.Context
+	conn interface {
+		io.ReadWriter
+		SetReadDeadline(time.Time) error
+		SetWriteDeadline(time.Time) error
+	}
+	stall  time.Duration
+	end    time.Time
+	pace   *pace
+	pulled func() bool // says whether the device is gone
+	child  *process
+	ctx    context.Context
 }
 
 func (d *deadlined) Read(p []byte) (int, error) {
+	began := time.Now()
 	if err := d.conn.SetReadDeadline(d.next()); err != nil {
 		return 0, d.explain(err)
 	}
 	n, err := d.conn.Read(p)
 	if err != nil && n == 0 {
-		err = d.explain(err)
+		return 0, d.explain(err)
+	}
+	if slow := d.pace.wait(time.Since(began)); slow != nil {
+		return 0, slow
 	}
 	return n, err
 }
@@ -228,6 +238,8 @@ func (d *deadlined) explain(err error) error {
 	switch {
 	case d.child.closed.Load():
 		return fmt.Errorf("cannot go on reading the medium: the session is closed: %w", os.ErrClosed)
+	case errors.Is(err, os.ErrDeadlineExceeded) && d.pulled():
+		return verdict.New(verdict.RemovedDuringRead, "the medium", "the device is gone")
 	case errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(d.end):
 		return verdict.New(verdict.Unreadable, "the medium", "it gave no byte for %s", d.stall)
 	case errors.Is(err, os.ErrDeadlineExceeded):

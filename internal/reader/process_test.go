@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
 )
 
@@ -31,7 +32,7 @@ func TestChildThatCannotBeKilled(t *testing.T) {
 	theirs.Close() // as a killed child's socket
 	var log bytes.Buffer
 	p := &process{proc: proc, conn: ours, ring: &ring{}, log: zerolog.New(&log), patience: 20 * time.Millisecond, exited: make(chan struct{})}
-	line := &deadlined{conn: ours, stall: time.Minute, end: time.Now().Add(time.Minute), child: p, ctx: context.Background()}
+	line := &deadlined{conn: ours, stall: time.Minute, end: time.Now().Add(time.Minute), pace: newPace(limit.Default()), pulled: func() bool { return false }, child: p, ctx: context.Background()}
 	_, err = io.ReadFull(line, make([]byte, 1))
 	if f, ok := verdict.Find(err); !ok || f.Reason != verdict.SandboxUnavailable {
 		t.Errorf("reading gave %v", err)

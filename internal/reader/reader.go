@@ -13,12 +13,10 @@ package reader
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"sallyport/internal/limit"
 	"sallyport/internal/reader/wire"
@@ -32,7 +30,8 @@ type Config struct {
 	// nobody where that user can reach the file.
 	Binary string
 	// Limits that hold for the medium. Stall is the longest wait for the next
-	// byte from the child, Total the longest life of a session.
+	// byte from the child, Total the longest life of a session; MinRate is
+	// measured over the time that the parent waits for the child.
 	Limits limit.Limits
 	Log    zerolog.Logger
 }
@@ -50,9 +49,10 @@ type Session struct {
 // block device or a regular file, and returns when the child's lockdown is
 // proven: by its own account and by what the kernel shows of it. Anything less
 // is a sandbox-unavailable finding. The session ends, at the latest, with ctx.
-// dev stays the caller's.
+// dev stays the caller's, who keeps it open until the session is closed; a
+// block device is read past the page cache from now on (O_DIRECT).
 func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
-	size, err := deviceSize(dev)
+	src, err := newSource(dev, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +66,14 @@ func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
 	if err != nil {
 		return nil, verdict.New(verdict.SandboxUnavailable, "start of the reader", "%s", err.Error())
 	}
-	line := &deadlined{conn: child.conn, stall: cfg.Limits.Stall, end: time.Now().Add(cfg.Limits.Total), child: child, ctx: ctx}
+	pace := newPace(cfg.Limits)
+	line := &deadlined{conn: child.conn, stall: cfg.Limits.Stall, end: time.Now().Add(cfg.Limits.Total), pace: pace, pulled: src.pulled, child: child, ctx: ctx}
 	s := &Session{
-		talk:   newTalk(line, child.ring, cfg.Limits, size),
+		talk:   newTalk(line, child.ring, cfg.Limits, src.size),
 		child:  child,
 		cancel: context.AfterFunc(ctx, child.kill),
 	}
+	s.talk.align, s.talk.pulled, s.talk.pace = src.align, src.pulled, pace
 	if err := s.checkLockdown(); err != nil {
 		s.Close()
 		return nil, err
@@ -109,30 +111,4 @@ func (s *Session) Close() error {
 	s.cancel()
 	s.child.end()
 	return nil
-}
-
-// deviceSize checks that dev is what a child may be given, and returns its
-// size in bytes.
-func deviceSize(dev *os.File) (int64, error) {
-	flags, err := unix.FcntlInt(dev.Fd(), unix.F_GETFL, 0)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read %s: %w", dev.Name(), err)
-	}
-	if flags&unix.O_ACCMODE != unix.O_RDONLY {
-		return 0, fmt.Errorf("cannot read %s: it is open for writing, and the reader must not be able to write", dev.Name())
-	}
-	st, err := dev.Stat()
-	if err != nil {
-		return 0, fmt.Errorf("cannot read %s: %w", dev.Name(), err)
-	}
-	block := st.Mode()&os.ModeDevice != 0 && st.Mode()&os.ModeCharDevice == 0
-	if !block && !st.Mode().IsRegular() {
-		return 0, fmt.Errorf("cannot read %s: it is neither a block device nor a regular file", dev.Name())
-	}
-	// Seeking to the end gives the size of either kind.
-	size, err := dev.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, verdict.New(verdict.Unreadable, dev.Name(), "its size cannot be had: %s", err.Error())
-	}
-	return size, nil
 }

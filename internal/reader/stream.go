@@ -148,6 +148,7 @@ func (st *Stream) begin(payload []byte) (uint32, error) {
 	}
 	t.states[id] = spent
 	st.pending--
+	t.pace.add(fileWorth)
 	st.open, st.left, st.chunk, st.end = true, t.sizes[id], wire.Chunk{}, nil
 	return id, nil
 }
@@ -214,6 +215,7 @@ func (st *Stream) advance() error {
 		}
 		st.chunk, t.turned = c, false
 		st.left -= int64(c.Len)
+		t.pace.add(int64(c.Len))
 	case wire.TypeTurn:
 		return t.turn(payload)
 	case wire.TypeEnd:

@@ -18,7 +18,11 @@ type talk struct {
 	ring   *ring
 	limits limit.Limits
 	size   int64 // of the device
+	align  int64 // of what is read from it
 	err    error // the first error that ends the session; stays
+	pace   *pace
+	// pulled says whether the device is gone.
+	pulled func() bool
 
 	listed bool
 	sizes  []int64 // by entry
@@ -41,7 +45,8 @@ const (
 
 func newTalk(conn io.ReadWriter, ring *ring, limits limit.Limits, size int64) talk {
 	return talk{
-		conn: conn, in: wire.NewReader(conn), ring: ring, limits: limits, size: size, turned: true,
+		conn: conn, in: wire.NewReader(conn), ring: ring, limits: limits, size: size, align: 1, turned: true,
+		pace: newPace(limits), pulled: func() bool { return false },
 		bytes: limit.NewBudget("bytes read from one medium", limits.Bytes),
 	}
 }
@@ -92,13 +97,20 @@ func (t *talk) refusal(payload []byte) error {
 	return f
 }
 
-// finding decodes and checks a finding of the child's.
+// finding decodes and checks a finding of the child's. What the child cannot
+// know is said here: that the medium does not answer because it is gone.
 func (t *talk) finding(payload []byte) (*verdict.Finding, error) {
 	f, err := wire.ParseFinding(payload)
 	if err != nil {
 		return nil, err
 	}
-	return f, mayReport(f)
+	if err := mayReport(f); err != nil {
+		return nil, err
+	}
+	if (f.Reason == verdict.Unreadable || f.Reason == verdict.Truncated) && t.pulled() {
+		f = verdict.New(verdict.RemovedDuringRead, f.Where, "the device is gone (%s)", f.Detail)
+	}
+	return f, nil
 }
 
 // mayReport checks that a reason is one that a reader can know.

@@ -34,19 +34,21 @@ func (w *watched) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := min(len(p), len(w.data)-int(off))
-	for b := off / blockBytes; b <= (off+int64(n)-1)/blockBytes; b++ {
-		if err := w.bad[b]; err != nil {
-			return int(max(0, b*blockBytes-off)), err
+	var err error
+	if n < len(p) {
+		err = io.EOF
+	}
+	for b := off / stepBytes; b <= (off+int64(n)-1)/stepBytes; b++ {
+		if w.bad[b] != nil {
+			n, err = int(max(0, b*stepBytes-off)), w.bad[b]
+			break
 		}
 	}
 	copy(p, w.data[off:][:n])
 	for i := range n {
 		w.times[int(off)+i]++
 	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
+	return n, err
 }
 
 func load(t testing.TB, img string) *watched {
@@ -83,7 +85,7 @@ func serve(t *testing.T, dev *watched) *parent {
 	}()
 	t.Cleanup(func() { ours.Close() })
 	p.want(wire.TypeHello)
-	p.send(wire.TypeList, wire.AppendList(nil, wire.Request{Size: int64(len(dev.data)), Limits: limit.Default()}))
+	p.send(wire.TypeList, wire.AppendList(nil, wire.Request{Size: int64(len(dev.data)), Align: 1, Limits: limit.Default()}))
 	for {
 		ty, payload, err := p.in.Next()
 		if err != nil {
@@ -244,7 +246,7 @@ func TestBadPlaceCostsOnlyItsFiles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dev := load(t, img)
 			p := serve(t, dev)
-			block := (testmedia.Where(t, img, tc.victim, tc.at)) / blockBytes
+			block := (testmedia.Where(t, img, tc.victim, tc.at)) / stepBytes
 			dev.bad[block] = tc.err
 			got, failed, _ := p.read()
 			if f := failed[tc.victim]; f == nil || f.Reason != tc.want {
@@ -258,13 +260,13 @@ func TestBadPlaceCostsOnlyItsFiles(t *testing.T) {
 						t.Errorf("%s: bytes before the damage are not its own", path)
 					}
 					first := testmedia.Where(t, img, path, 0)
-					if end := first + int64(len(want)); end <= block*blockBytes || first >= (block+1)*blockBytes {
+					if end := first + int64(len(want)); end <= block*stepBytes || first >= (block+1)*stepBytes {
 						t.Errorf("%s lies elsewhere and failed: %v", path, f)
 					}
 				}
 			}
 			start := testmedia.Where(t, img, tc.victim, 0)
-			if want := max(0, block*blockBytes-start); int64(len(got[tc.victim])) != want {
+			if want := max(0, block*stepBytes-start); int64(len(got[tc.victim])) != want {
 				t.Errorf("%d bytes before the bad block, want %d", len(got[tc.victim]), want)
 			}
 		})
@@ -280,7 +282,7 @@ func FuzzServe(f *testing.F) {
 		wire.PutHeader(h[:], ty, len(payload))
 		return append(append(b, h[:]...), payload...)
 	}
-	list := frame(nil, wire.TypeList, wire.AppendList(nil, wire.Request{Size: 1 << 16, Limits: limit.Default()}))
+	list := frame(nil, wire.TypeList, wire.AppendList(nil, wire.Request{Size: 1 << 16, Align: 1, Limits: limit.Default()}))
 	f.Add(list)
 	f.Add(frame(frame(list, wire.TypeAsk, make([]byte, 4)), wire.TypeSend, nil))
 	f.Add(frame(nil, wire.TypeSend, nil))

@@ -2,12 +2,8 @@ package child
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"sallyport/internal/reader/wire"
 	"sallyport/internal/verdict"
@@ -22,8 +18,10 @@ const (
 	// gapBytes between two pieces are read and dropped rather than cost a
 	// second read.
 	gapBytes = 16 << 10
-	// blockBytes is the step in which a place that cannot be read is looked for.
-	blockBytes = 4 << 10
+	// A read takes as many bytes as come soon: the parent hears of none before
+	// all of them came, and takes a long silence for the end of the medium.
+	firstBytes, leastBytes = 256 << 10, 64 << 10
+	soon, late             = 100 * time.Millisecond, 2 * time.Second
 )
 
 // piece is a run of a file's content on the device. The content of an empty
@@ -35,15 +33,18 @@ type piece struct {
 }
 
 // send streams the files asked for in the order in which they begin on the
-// device. Pieces that lie together are read together; no byte is read twice,
-// but where the device fails.
+// device. Pieces that lie together are read together, and no block is read
+// twice, with two exceptions: a block that files share which do not follow each
+// other in that order (no file system that is read here puts two files in one
+// block of the device, but for contents that stand inside its structures), and
+// the place where the device fails.
 func (s *server) send() {
 	order := s.asked
 	s.asked = nil
 	slices.SortFunc(order, func(a, b uint32) int {
 		return cmp.Or(cmp.Compare(start(s.entry(a)), start(s.entry(b))), cmp.Compare(a, b))
 	})
-	out := sender{server: s}
+	out := sender{server: s, most: firstBytes}
 	for _, id := range order {
 		x := s.entry(id).Extents
 		if len(x) == 0 {
@@ -74,6 +75,9 @@ type sender struct {
 	batch      []piece // small pieces that wait to be read together
 	from, upto int64   // the span of the device they cover; empty when equal
 	failed     bool    // the file at hand has ended in a finding
+	most       int64   // bytes of one read, for now
+	tail       []byte  // the last block that was read; the next file may begin in it
+	tailAt     int64
 }
 
 // add takes the next piece in the order of the stream.
@@ -89,7 +93,7 @@ func (s *sender) add(p piece) {
 	case p.off < 0 || p.n == 0: // nothing to be read
 		s.batch = append(s.batch, p)
 	default:
-		if s.upto > s.from && (p.off < s.upto || p.off-s.upto > gapBytes || p.off+p.n-s.from > spanBytes) {
+		if s.upto > s.from && (p.off < s.upto || p.off-s.upto > gapBytes || p.off+p.n-s.from > min(spanBytes, s.most)) {
 			s.readSpan()
 		}
 		if s.upto == s.from {
@@ -103,32 +107,58 @@ func (s *sender) add(p piece) {
 	}
 }
 
-// readSpan reads what the waiting pieces cover and sends them. When the span
-// cannot be read, each piece is read alone, so that only the files that lie on
-// the bad place suffer.
+// readSpan reads what the waiting pieces cover and sends them. When not all of
+// the span can be read, each piece behind the bad place is read alone, so that
+// only the files that lie on it suffer.
 func (s *sender) readSpan() {
-	whole := false
-	var at uint32 // of the span in the slot
-	if n := int(s.upto - s.from); n > 0 {
-		span, off, err := s.ring.reserve(n)
+	var at uint32   // of the span in the slot
+	var from int64  // of the span on the device
+	var until int64 // what came of it
+	if s.upto > s.from {
+		from = s.dev.down(s.from)
+		span, off, err := s.ring.reserve(int(s.dev.up(s.upto) - from))
 		if err != nil {
 			return
 		}
-		got, _ := s.dev.ReadAt(span, s.from)
-		whole, at = got == n, off
+		got, _ := s.read(span, from)
+		at, until = off, from+int64(got)
 	}
 	for _, p := range s.batch {
 		s.begin(p)
 		switch {
 		case s.failed || p.n == 0:
-		case whole && p.off >= 0:
-			s.ring.data(at+uint32(p.off-s.from), int(p.n))
+		case p.off >= 0 && p.off+p.n <= until:
+			s.ring.data(at+uint32(p.off-from), int(p.n))
 		default:
 			s.copyOut(p)
 		}
 		s.finish(p)
 	}
 	s.batch, s.from, s.upto = s.batch[:0], 0, 0
+	s.out.tell()
+}
+
+// read fills dst with whole blocks from off on; see [blocks.fill]. The block
+// that was read last comes from memory.
+func (s *sender) read(dst []byte, off int64) (int, error) {
+	kept := 0
+	if s.tailAt == off {
+		kept = copy(dst, s.tail)
+	}
+	began := time.Now()
+	n, err := s.dev.fill(dst[kept:], off+int64(kept))
+	n += kept
+	switch took := time.Since(began); {
+	case took > late:
+		s.most = leastBytes
+	case took < soon:
+		s.most = min(2*s.most, wire.SlotBytes)
+	}
+	if align := int(s.dev.align); align > 1 && n == len(dst) && n >= align {
+		s.tail = append(s.tail[:0], dst[n-align:]...)
+		s.tailAt = off + int64(n-align)
+	}
+	return n, err
 }
 
 // begin opens the file of its first piece.
@@ -159,59 +189,39 @@ func (s *sender) fail(f *verdict.Finding) {
 // copyOut reads a piece into slots and tells of it.
 func (s *sender) copyOut(p piece) {
 	for p.n > 0 && s.out.err == nil {
-		n := int(min(p.n, wire.SlotBytes))
-		if left := s.ring.left(); left >= largeBytes && left < n {
-			n = left
+		var lead int64 // bytes of the piece's first block that are not its own
+		n := min(p.n, wire.SlotBytes)
+		if p.off >= 0 {
+			lead = p.off - s.dev.down(p.off)
+			n = min(s.dev.up(p.off+p.n)-(p.off-lead), s.most)
 		}
-		dst, at, err := s.ring.reserve(n)
+		if left := int64(s.ring.left()); left >= largeBytes && left < n {
+			n = s.dev.down(left)
+		}
+		dst, at, err := s.ring.reserve(int(n))
 		if err != nil {
 			return
 		}
-		got := n
+		want := min(p.n, n-lead)
+		have := want
 		if p.off < 0 {
 			clear(dst)
-		} else if got, err = s.dev.ReadAt(dst, p.off); got < n {
-			got, err = s.salvage(dst, p.off)
+		} else {
+			var got int
+			got, err = s.read(dst, p.off-lead)
+			have = max(0, min(want, int64(got)-lead))
 		}
-		if got > 0 {
-			s.ring.data(at, got)
+		if have > 0 {
+			s.ring.data(at+uint32(lead), int(have))
 		}
-		if got < n {
-			s.fail(unread(err, p.off+int64(got)))
+		if have < want {
+			s.fail(unread(err, p.off+have))
 			return
 		}
-		p.n -= int64(n)
+		p.n -= have
 		if p.off >= 0 {
-			p.off += int64(n)
+			p.off += have
 		}
+		s.out.tell()
 	}
-}
-
-// salvage reads again in small steps, up to the first place that does not
-// answer: a large read fails as a whole.
-func (s *sender) salvage(dst []byte, off int64) (int, error) {
-	done := 0
-	for done < len(dst) {
-		n := int(min(int64(len(dst)-done), blockBytes-(off+int64(done))%blockBytes))
-		got, err := s.dev.ReadAt(dst[done:done+n], off+int64(done))
-		done += got
-		if got < n {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
-// unread says why the device gave no byte at off.
-func unread(err error, off int64) *verdict.Finding {
-	where := fmt.Sprintf("content of the file, byte %d of the medium", off)
-	switch {
-	case errors.Is(err, io.EOF):
-		return verdict.New(verdict.Truncated, where, "the medium ends there")
-	case errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOMEDIUM) || errors.Is(err, unix.ESHUTDOWN):
-		return verdict.New(verdict.RemovedDuringRead, where, "%s", err.Error())
-	case err != nil:
-		return verdict.New(verdict.Unreadable, where, "%s", err.Error())
-	}
-	return verdict.New(verdict.Unreadable, where, "the device gave fewer bytes than it was asked for")
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"sallyport/internal/medium"
 	"sallyport/internal/reader/wire"
@@ -18,9 +17,10 @@ import (
 // is the parent's departure from the protocol, or the loss of the connection;
 // what is wrong with the medium is told to the parent, never an error here.
 //
-// ring is the memory of [wire.RingBytes] bytes that the parent maps as well.
+// ring is the memory of [wire.RingBytes] bytes that the parent maps as well; it
+// begins with a page.
 func Serve(conn io.ReadWriter, dev io.ReaderAt, ring []byte, proof sandbox.Proof) error {
-	s := &server{in: wire.NewReader(conn), out: newWriter(conn), dev: dev}
+	s := &server{in: wire.NewReader(conn), out: newWriter(conn), dev: blocks{dev: dev}}
 	s.ring = ringWriter{server: s, mem: ring, free: wire.Slots - 1}
 	s.out.message(wire.TypeHello, wire.AppendHello(nil, proof))
 	if err := s.out.flush(); err != nil {
@@ -44,7 +44,7 @@ func Serve(conn io.ReadWriter, dev io.ReaderAt, ring []byte, proof sandbox.Proof
 type server struct {
 	in     *wire.Reader
 	out    *writer
-	dev    io.ReaderAt
+	dev    blocks
 	medium *volume.Medium
 	total  uint32   // entries of all volumes
 	asked  []uint32 // since the last send
@@ -63,7 +63,9 @@ func (s *server) answer(t wire.Type, payload []byte) error {
 		if s.medium != nil {
 			return errOrder
 		}
-		s.list(q)
+		if err := s.list(q); err != nil {
+			return err
+		}
 	case wire.TypeAsk:
 		if s.medium == nil {
 			return errOrder
@@ -100,17 +102,24 @@ func (s *server) ask(id uint32) error {
 }
 
 // list walks the medium and sends what it holds. The texts of the listing are
-// dropped afterwards; what remains is where the content of each file lies.
-func (s *server) list(q wire.Request) {
+// dropped afterwards; what remains is where the content of each file lies. The
+// error is one of this process.
+func (s *server) list(q wire.Request) error {
 	s.medium = &volume.Medium{}
-	m, err := volume.Open(&tracked{dev: s.dev, out: s.out, last: time.Now()}, q.Size, volume.Options{Limits: q.Limits})
+	s.dev.size, s.dev.align = q.Size, q.Align
+	from, err := newStructures(s.dev, s.out)
+	if err != nil {
+		return err
+	}
+	m, err := volume.Open(from, q.Size, volume.Options{Limits: q.Limits})
+	from.close()
 	if err != nil {
 		f, ok := verdict.Find(err)
 		if !ok {
 			f = verdict.New(verdict.Unreadable, "the medium", "%s", err.Error())
 		}
 		s.out.message(wire.TypeRefuse, wire.AppendFinding(nil, f))
-		return
+		return nil
 	}
 	s.medium = m
 	s.out.message(wire.TypeMedium, wire.AppendMedium(nil, wire.Medium{Size: m.Size, Table: m.Table}))
@@ -128,6 +137,7 @@ func (s *server) list(q wire.Request) {
 		s.total += uint32(len(v.Entries))
 	}
 	s.out.message(wire.TypeListed, nil)
+	return nil
 }
 
 func (s *server) problems(list []verdict.Finding) {
@@ -164,23 +174,4 @@ func (s *server) entry(id uint32) *volume.Entry {
 		id -= uint32(len(list))
 	}
 	panic("an entry that is not in the listing")
-}
-
-// tracked tells the parent that a long walk is alive.
-type tracked struct {
-	dev  io.ReaderAt
-	out  *writer
-	read int64
-	last time.Time
-}
-
-func (d *tracked) ReadAt(p []byte, off int64) (int, error) {
-	n, err := d.dev.ReadAt(p, off)
-	d.read += int64(n)
-	if now := time.Now(); n > 0 && now.Sub(d.last) >= time.Second {
-		d.last = now
-		d.out.message(wire.TypeProgress, wire.AppendNumber(nil, d.read))
-		_ = d.out.flush() // the writer keeps the error
-	}
-	return n, err
 }

@@ -2,6 +2,7 @@ package child
 
 import (
 	"io"
+	"time"
 
 	"sallyport/internal/reader/wire"
 )
@@ -12,6 +13,8 @@ type writer struct {
 	dst io.Writer
 	buf []byte
 	err error
+	// told is when something was sent last.
+	told time.Time
 }
 
 // bufferBytes holds a few full frames.
@@ -25,9 +28,18 @@ func newWriter(dst io.Writer) *writer {
 func (w *writer) flush() error {
 	if w.err == nil && len(w.buf) > 0 {
 		_, w.err = w.dst.Write(w.buf)
+		w.told = time.Now()
 	}
 	w.buf = w.buf[:0]
 	return w.err
+}
+
+// tell sends what was gathered when the parent has not heard anything for a
+// while: it takes silence for a medium that does not answer.
+func (w *writer) tell() {
+	if time.Since(w.told) >= time.Second {
+		_ = w.flush() // the error is kept
+	}
 }
 
 // message adds a frame with a small payload.

@@ -56,14 +56,20 @@ func ParseHello(b []byte) (sandbox.Proof, error) {
 
 // Request is what the parent asks to be listed.
 type Request struct {
-	Size   int64 // bytes of the device
+	Size int64 // bytes of the device
+	// Align is the block, in bytes, in which the device can be read: offset,
+	// length and memory. A power of two, at most [MaxAlign]; 1 for any bytes.
+	Align  int64
 	Limits limit.Limits
 }
+
+// MaxAlign is the largest logical block that Linux knows, in bytes.
+const MaxAlign = 64 << 10
 
 // AppendList encodes a list request; the limits of time stay with the parent.
 func AppendList(b []byte, q Request) []byte {
 	l := q.Limits
-	for _, v := range []int64{q.Size, l.Entries, l.Files, l.FileBytes, l.Bytes, int64(l.Depth), int64(l.NameBytes), int64(l.PathBytes), l.MetaBytes} {
+	for _, v := range []int64{q.Size, q.Align, l.Entries, l.Files, l.FileBytes, l.Bytes, int64(l.Depth), int64(l.NameBytes), int64(l.PathBytes), l.MetaBytes} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v))
 	}
 	return b
@@ -74,7 +80,10 @@ func ParseList(b []byte) (Request, error) {
 	c := cursor{rest: string(b)}
 	var q Request
 	l := &q.Limits
-	q.Size, l.Entries, l.Files, l.FileBytes, l.Bytes = c.i64(), c.i64(), c.i64(), c.i64(), c.i64()
+	q.Size, q.Align, l.Entries, l.Files, l.FileBytes, l.Bytes = c.i64(), c.i64(), c.i64(), c.i64(), c.i64(), c.i64()
+	if q.Align < 1 || q.Align > MaxAlign || q.Align&(q.Align-1) != 0 {
+		c.fail("an alignment that is none")
+	}
 	l.Depth, l.NameBytes, l.PathBytes, l.MetaBytes = int(c.i64()), int(c.i64()), int(c.i64()), c.i64()
 	return q, c.end()
 }

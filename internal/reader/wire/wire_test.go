@@ -27,9 +27,9 @@ func TestParseGivesWhatWasEncoded(t *testing.T) {
 	if got, err := wire.ParseHello(wire.AppendHello(nil, proof)); err != nil || cmp.Diff(got, proof) != "" {
 		t.Errorf("hello: %v %s", err, cmp.Diff(got, proof))
 	}
-	q := wire.Request{Size: 1 << 40, Limits: limit.Default()}
+	q := wire.Request{Size: 1 << 40, Align: 512, Limits: limit.Default()}
 	want := q
-	want.Limits.Stall, want.Limits.Total = 0, 0 // stay with the parent
+	want.Limits.Stall, want.Limits.Total, want.Limits.MinRate = 0, 0, 0 // stay with the parent
 	if got, err := wire.ParseList(wire.AppendList(nil, q)); err != nil || got != want {
 		t.Errorf("list: %v %+v", err, got)
 	}
@@ -126,7 +126,7 @@ func TestFramesOverTheLimitAreRefusedBeforeTheyAreRead(t *testing.T) {
 // FuzzMessages: what a parser takes, its encoder gives back byte for byte.
 func FuzzMessages(f *testing.F) {
 	f.Add(wire.AppendHello(nil, sandbox.Proof{Landlock: 1, Denied: []string{"x"}}))
-	f.Add(wire.AppendList(nil, wire.Request{Size: 5, Limits: limit.Default()}))
+	f.Add(wire.AppendList(nil, wire.Request{Size: 5, Align: 1, Limits: limit.Default()}))
 	f.Add(wire.AppendMedium(nil, wire.Medium{Size: 5, Table: "mbr"}))
 	f.Add(wire.AppendVolume(nil, wire.Volume{FS: "fat12"}))
 	f.Add(wire.AppendFinding(nil, finding()))

@@ -60,35 +60,38 @@ func (d *demo) makeMedia() (media []medium, err error) {
 		return medium{name, file, img, verdict.Held, r, 3}
 	}
 	noManifest := testmedia.FAT(t, fat, testmedia.Files{"RESULTS/cvr-precinct-3.json": []byte(`{"CVR":[]}`)})
-	good3 := stick(second, nil)
 	return []medium{
 		{"good: election definition, FAT32", "definition", stick(def, nil), verdict.Accepted, "", 0},
 		{"good: CVRs of precincts 1 and 2, exFAT", "cvr-1-2", testmedia.ExFATFrom(t, testmedia.Options{SizeMiB: 64, Label: "BALLOTS"}, first.Dir), verdict.Accepted, "", 0},
 		held("one byte of a file altered", "altered", stick(second, func(img string) { testmedia.Alter(t, img, cvr, 1000) }), verdict.FileAltered),
-		held("a listed file is missing", "missing", edited(o, second, func(dir string) error { return os.Remove(filepath.Join(dir, cvr)) }, fat), verdict.FileMissing),
-		held("an extra file in the package", "extra", edited(o, second, func(dir string) error {
+		held("a listed file is missing, in a GPT partition", "missing", testmedia.Partitioned(t, "gpt", testmedia.FATFrom(t, fat,
+			edited(o, second, func(dir string) error { return os.Remove(filepath.Join(dir, cvr)) }))), verdict.FileMissing),
+		held("an extra file in the package", "extra", testmedia.FATFrom(t, fat, edited(o, second, func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, data(second, "data/notes.txt")), []byte("hello\n"), 0o644)
-		}, fat), verdict.FileExtra),
+		})), verdict.FileExtra),
+		held("a symbolic link in the package, ext4", "link", testmedia.ExtFrom(t, testmedia.ExtOptions{}, edited(o, second, func(dir string) error {
+			return os.Symlink("/etc/shadow", filepath.Join(dir, data(second, "data/notes.txt")))
+		})), verdict.FileExtra),
 		{"no manifest at all", "no-manifest", noManifest, verdict.Held, verdict.NoManifest, 3},
 		held("signed by a TPM that is not enrolled", "stranger", stick(foreign, nil), verdict.SignerUnknown),
 		held("belongs to another election", "other-election", stick(other, nil), verdict.WrongElection),
 		held("replay of the first medium", "replay", stick(def, nil), verdict.Replayed),
-		held("envelope cut short", "envelope-cut", edited(o, second, func(dir string) error {
+		held("envelope cut short", "envelope-cut", testmedia.FATFrom(t, fat, edited(o, second, func(dir string) error {
 			env := filepath.Join(dir, data(second, "manifest.dsse.json"))
 			st, err := os.Stat(env)
 			if err != nil {
 				return err
 			}
 			return os.Truncate(env, st.Size()/2)
-		}, fat), verdict.ManifestMalformed),
+		})), verdict.ManifestMalformed),
 		held("image cut short in the middle of a file", "image-cut", stick(second, func(img string) { testmedia.CutInside(t, img, cvr) }), verdict.Truncated),
 		held("the two FATs of the file system differ", "fats-differ", stick(second, func(img string) { testmedia.DifferFATs(t, img, cvr) }), verdict.FilesystemInconsistent),
-		{"good: CVRs of precinct 3, in a GPT partition", "cvr-3-gpt", testmedia.Partitioned(t, "gpt", good3), verdict.Accepted, "", 0},
+		{"good: CVRs of precinct 3, a disc (ISO 9660)", "cvr-3-disc", testmedia.Genisoimage(t, second.Dir, "-R", "-J"), verdict.Accepted, "", 0},
 	}, nil
 }
 
-// edited writes a changed copy of a sealed package to a FAT image.
-func edited(o *testoffice.Office, p testoffice.Sealed, change func(dir string) error, fat testmedia.Options) string {
+// edited returns the folder of a changed copy of a sealed package.
+func edited(o *testoffice.Office, p testoffice.Sealed, change func(dir string) error) string {
 	dir := o.TB.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(p.Dir)); err != nil {
 		o.TB.Fatal(err)
@@ -96,7 +99,7 @@ func edited(o *testoffice.Office, p testoffice.Sealed, change func(dir string) e
 	if err := change(dir); err != nil {
 		o.TB.Fatal(err)
 	}
-	return testmedia.FATFrom(o.TB, fat, dir)
+	return dir
 }
 
 // seal seals one package and says so.

@@ -80,20 +80,6 @@ func TestSeedsAreGoodMedia(t *testing.T) {
 	}
 }
 
-func FuzzPartitionTable(f *testing.F) {
-	tiny := tinyImages()
-	f.Add(tiny["mbr"], uint32(0), false)
-	f.Add(tiny["gpt"], uint32(0), true)
-	f.Add(tiny["gpt"], uint32(4096), false)
-	f.Fuzz(func(t *testing.T, data []byte, pad uint32, seal bool) {
-		if seal {
-			data = bytes.Clone(data)
-			sealGPT(data)
-		}
-		hostile(t, data, pad)
-	})
-}
-
 func FuzzFAT(f *testing.F) {
 	tiny := tinyImages()
 	f.Add(tiny["fat12"], uint32(0))

@@ -133,6 +133,7 @@ func sane(t *testing.T, m *volume.Medium) {
 			t.Errorf("a reason of the family %q: %v", fam, f.Error())
 		}
 	}
+	saneTable(t, m)
 	for _, p := range m.Problems {
 		check(p)
 	}

@@ -81,8 +81,9 @@ func (b *blocks) read(p []byte, off int64) (int, error) {
 // pieces is read in chunks and kept for a while, so that most structures are
 // read once. Not all are: a chunk that gave way to another is read again when
 // it is asked for again, large pieces are not kept at all, and where the device
-// fails the place is read again to find what still answers. The parsers rely on
-// none of it: a device may give other bytes the second time.
+// fails the place is read again to find what still answers. Content that stands
+// beside a structure comes along and is not used. The parsers rely on none of
+// it: a device may give other bytes the second time.
 //
 // It tells the parent that a long walk is alive.
 type structures struct {

@@ -27,9 +27,9 @@ import (
 // counts is the number of recipes of each family. Who adds or removes one says
 // so here, so that none gets lost unseen.
 var counts = map[string]int{
-	"partition": 141,
-	"fat":       226,
-	"exfat":     205,
+	"partition": 145,
+	"fat":       247,
+	"exfat":     215,
 }
 
 const (

@@ -9,7 +9,7 @@ import (
 
 // TestBenchRuns keeps the benchmark working; it measures nothing.
 func TestBenchRuns(t *testing.T) {
-	for _, tool := range []string{"swtpm", "mkfs.vfat", "mcopy", "sha256sum"} {
+	for _, tool := range []string{"swtpm", "mkfs.vfat", "mcopy", "sha256sum", "dd", "genisoimage", "mke2fs", "debugfs", "7z", "mount.exfat-fuse"} {
 		testtool.Need(t, tool)
 	}
 	bin, remove, err := testoffice.Programs()
@@ -17,7 +17,39 @@ func TestBenchRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer remove()
-	if err := run(bin, 8, 40, 2); err != nil {
+	if err := run(bin, sizes{mib: 8, small: 40, mediaMiB: 8, mediaFiles: 1500}, 1); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// BenchmarkConfinedListing lists 100,000 files in a confined reader, from its
+// start to the last entry in this process.
+func BenchmarkConfinedListing(b *testing.B) {
+	bin, remove, err := testoffice.Programs()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer remove()
+	office, err := testoffice.Open(bin, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer office.Close()
+	const files = 100_000
+	for name, prepare := range map[string]func(string, int) (image, error){"fat32": manyFAT32, "exfat": manyExFAT} {
+		im, err := prepare(b.TempDir(), files)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			run := bench{office: office}
+			for b.Loop() {
+				if _, err := run.list(im.path, files); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(files*float64(b.N)/b.Elapsed().Seconds(), "files/s")
+			b.ReportMetric(float64(run.reader>>20), "peak-MiB")
+		})
 	}
 }

@@ -35,6 +35,7 @@ type boot struct {
 	sectorBytes int64
 	cluster     int64
 	clusters    int64
+	present     int64 // clusters that begin on the medium
 	record      int64 // of the master file table
 	indexBlock  int64
 	mft, mirror int64 // first clusters

@@ -112,8 +112,9 @@ func (v *volume) content(e *layout.Entry, n *node) error {
 		// What stands before the damage; nothing is known of the rest.
 		c.size = min(c.size, c.initialised)
 		c.initialised = c.size
+		err := v.cut(c)
 		e.Extents = c.ext
-		return v.cut(c)
+		return err
 	default:
 		e.Extents = c.ext
 		return nil

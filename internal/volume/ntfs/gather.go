@@ -8,8 +8,14 @@ import (
 	"sallyport/internal/volume/layout"
 )
 
-// maxListBytes is the largest attribute list that NTFS allows.
-const maxListBytes = 256 << 10
+const (
+	// maxListBytes is the largest attribute list that NTFS allows.
+	maxListBytes = 256 << 10
+	// maxAgain bounds how much of attribute lists is gone through a second time,
+	// for the further names of files and for folders. With 200,000 names of
+	// files with the longest lists it would be 1.6 thousand million entries.
+	maxAgain = 32 << 20
+)
 
 // Namespaces of a name.
 const (
@@ -182,6 +188,11 @@ func (v *volume) takeListed(n *node) error {
 		if length < headBytes || length%8 != 0 || length > len(p) || nameAt+nameLen > length {
 			n.damaged(v, "its attribute list is damaged %d bytes before its end", len(p))
 			return nil
+		}
+		if !v.claiming {
+			if v.again++; v.again > maxAgain {
+				return verdict.New(verdict.OverLimit, v.recordAt(n.rec.number), "the volume has too many links to files with long attribute lists")
+			}
 		}
 		kind, lowest, in, instance := le.Uint32(p), int64(le.Uint64(p[8:])), ref(le.Uint64(p[16:])), le.Uint16(p[24:])
 		name := p[nameAt : nameAt+nameLen]

@@ -1,6 +1,7 @@
 package ntfs
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
 
@@ -84,8 +85,8 @@ func (v *volume) openIndex(what string) (blockBytes int64, why string) {
 		return 0, "its index is not one of names"
 	case !isPower(blockBytes) || blockBytes < 512 || blockBytes > maxIndexBlock:
 		return 0, fmt.Sprintf("its index has blocks of %d bytes", blockBytes)
-	case n.blocks.holes || n.blocks.compressed() || n.blocks.encrypted():
-		return 0, "its index has holes, or is compressed or encrypted"
+	case !n.blocks.plain() || !n.bitmap.plain():
+		return 0, "its index or the bitmap of it has holes, or is compressed or encrypted"
 	}
 	v.index.reset(v.w, what, n.blocks.ext, n.blocks.initialised)
 	return blockBytes, ""
@@ -238,7 +239,7 @@ func (v *volume) unvisited(blockBytes int64) (why string, err error) {
 		reached += bits.OnesCount64(word)
 	}
 	used := 0
-	for block := int64(0); block < v.index.size/blockBytes; block++ {
+	for block := int64(0); block < min(v.index.size/blockBytes, v.inIndex.bits()); block++ {
 		set, err := v.inIndex.get(block)
 		if err != nil {
 			return "", err
@@ -263,6 +264,8 @@ func (v *volume) collect(dir *folder, e []byte, at int64) (why string, err error
 		return why, nil
 	case key.parent != dir.ref:
 		return fmt.Sprintf("an entry says that it belongs to the folder in record %d", key.parent.number()), nil
+	case bytes.Equal(v.before, key.name):
+		return "two entries one after another have the same name", nil
 	case len(v.before) > 0 && v.collate(v.before, key.name) > 0:
 		return "the entries are not in the order of their names, so that systems do not find all of them", nil
 	}

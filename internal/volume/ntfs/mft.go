@@ -30,6 +30,14 @@ func (b *bitmap) get(i int64) (bool, error) {
 	return at < int64(len(p)) && p[at]&(1<<(i%8)) != 0, nil
 }
 
+// bits returns how many there are, at most.
+func (b *bitmap) bits() int64 {
+	if b.in != nil {
+		return b.in.size * 8
+	}
+	return int64(len(b.mem)) * 8
+}
+
 // set takes over the bitmap that was gathered for a file. s is where one in
 // clusters is read.
 func (b *bitmap) set(v *volume, n *node, what string, s *stream) {
@@ -102,8 +110,8 @@ func (v *volume) openMFT() error {
 		return err
 	case n.problem != nil:
 		return fail(n.problem.Detail)
-	case c.holes || c.flags != 0:
-		return fail("it has holes, or is compressed or encrypted")
+	case c.flags != 0 || !c.plain() || !n.bitmap.plain():
+		return fail("it or its bitmap has holes, or is compressed or encrypted")
 	case v.mft.size != c.initialised || v.records <= recordExtend || v.records > maxClusters:
 		return fail("its size makes no sense")
 	}

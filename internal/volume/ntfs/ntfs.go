@@ -81,6 +81,7 @@ type volume struct {
 	at       int64 // the record at hand
 	ext      record
 	list     []byte // the attribute list at hand
+	again    int64  // entries of attribute lists that were gone through again
 
 	seen   *layout.Claims // records that belong to a file that was reached
 	listed *layout.Claims // records that were reached by a name
@@ -141,6 +142,7 @@ func (v *volume) open() error {
 		return err
 	}
 	v.boot, w.Vol.ID = *b, b.id()
+	v.present = min(v.clusters, (w.Dev.Size()-v.off+v.cluster-1)/v.cluster)
 	if err := w.Memory("the buffers of an NTFS reader", batchItems*40+batchText); err != nil {
 		return err
 	}

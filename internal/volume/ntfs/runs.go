@@ -36,6 +36,9 @@ type content struct {
 func (c *content) compressed() bool { return !c.inside && c.flags&flagCompressed != 0 }
 func (c *content) encrypted() bool  { return c.flags&flagEncrypted != 0 }
 
+// plain says whether its clusters are its bytes.
+func (c *content) plain() bool { return !c.holes && !c.compressed() && !c.encrypted() }
+
 // add appends an extent and joins neighbours.
 func (v *volume) add(c *content, off, n int64) error {
 	if k := len(c.ext); k > 0 {
@@ -118,7 +121,9 @@ func (v *volume) claim(lcn, n int64) (why string, err error) {
 	if !v.claiming {
 		return "", nil
 	}
-	for i := lcn; i < lcn+n; i++ {
+	// What the medium does not have cannot be read and needs no owner. Without
+	// this a volume that claims to be huge would cost the time of a huge one.
+	for i := lcn; i < min(lcn+n, v.present); i++ {
 		fresh, err := v.w.Claim(uint32(i))
 		if err != nil {
 			return "", err

@@ -58,7 +58,7 @@ func (v *volume) openBitmap() error {
 	}
 	c := &v.n.data
 	v.bitmap.reset(v.w, "allocation bitmap", c.ext, c.initialised)
-	if !ok || c.holes || c.compressed() || c.encrypted() || v.bitmap.size < (v.clusters+7)/8 {
+	if !ok || !c.plain() || v.bitmap.size < (v.clusters+7)/8 {
 		return verdict.New(verdict.FilesystemInconsistent, v.recordAt(recordBitmap), "the allocation bitmap has %d bytes for %d clusters", v.bitmap.size, v.clusters)
 	}
 	return nil
@@ -112,7 +112,7 @@ func (v *volume) checkSystem() error {
 func (v *volume) readUpcase(c *content) error {
 	const entries = 1 << 16
 	v.index.reset(v.w, "up-case table", c.ext, c.initialised)
-	if v.index.size != entries*2 || c.holes {
+	if v.index.size != entries*2 || !c.plain() {
 		return v.w.Inconsistent(v.recordAt(recordUpcase), "an up-case table of %d bytes", v.index.size)
 	}
 	if err := v.w.Memory("the up-case table", entries*2); err != nil {
@@ -152,7 +152,7 @@ const restartBytes = 4096
 func (v *volume) checkLog(c *content) error {
 	v.index.reset(v.w, "log", c.ext, c.initialised)
 	where := v.recordAt(recordLog)
-	if c.holes || v.index.size < 2*restartBytes {
+	if !c.plain() || v.index.size < 2*restartBytes {
 		return v.w.Inconsistent(where, "$LogFile has %d bytes", v.index.size)
 	}
 	var youngest uint64

@@ -496,6 +496,38 @@ func TestTablesBeyondTheLimits(t *testing.T) {
 			t.Errorf("%d volumes", len(m.Volumes))
 		}
 	})
+	t.Run("volumes full of problems", func(t *testing.T) {
+		kids := make([]node, 80)
+		for i := range kids {
+			kids[i].short = fmt.Sprintf("BAD%05d   ", i)
+		}
+		img, size := buildFAT(12, 64, 20, []node{{short: "DIR        ", kids: kids}})
+		for at := range len(img) / 32 {
+			if bytes.HasPrefix(img[32*at:], []byte("BAD")) {
+				img[32*at+11] = 8 // a label, which belongs into the root
+			}
+		}
+		n := int(size) / sector
+		d := asGPT((100+100*n)*sector, make([][2]uint64, 100)...)
+		for i := range 100 {
+			at := 34 + n*i
+			copy(d[at*sector:], img)
+			for _, entries := range []int{2 * sector, len(d) - 33*sector} {
+				binary.LittleEndian.PutUint64(d[entries+128*i+32:], uint64(at))
+				binary.LittleEndian.PutUint64(d[entries+128*i+40:], uint64(at+n-1))
+			}
+		}
+		sealGPT(d)
+		m := d.open(t)
+		all := len(m.Problems)
+		for _, v := range m.Volumes {
+			all += len(v.Problems)
+		}
+		wantProblem(t, m, "volume", "the volumes before it have more than 1024 problems")
+		if all > 2048 || len(m.Problems) > 0 || len(m.Volumes) != 100 {
+			t.Errorf("%d problems, %d of them of the medium, %d volumes", all, len(m.Problems), len(m.Volumes))
+		}
+	})
 	t.Run("8192 bad entries", func(t *testing.T) {
 		d := asGPT(4<<20, [2]uint64{})
 		h := d[sector:]
@@ -559,7 +591,7 @@ func TestHybridDiscImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			img := testmedia.Blank(t, "x.iso", 0)
 			testtool.Run(t, "xorriso", append(append([]string{"-as", "mkisofs", "-quiet", "-o", img}, args...), dir)...)
-			wantProblem(t, open(t, img), "medium", "an ISO 9660 volume and a partition table at once")
+			wantProblem(t, open(t, img), "medium", "a whole ISO 9660 volume and a partition table at once")
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package volume_test
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,7 +11,6 @@ import (
 
 	"sallyport/internal/testmedia"
 	"sallyport/internal/testtool"
-	"sallyport/internal/volume"
 )
 
 func noise(seed uint64, n int) []byte {
@@ -252,57 +250,4 @@ func TestFlagsOfPulledMediaAreNoDamage(t *testing.T) {
 	testmedia.Poke(t, ex, 106, 2)
 	testmedia.Poke(t, ex, 112, 77)
 	mustBeClean(t, open(t, ex))
-}
-
-func TestOtherFileSystemsAreNamed(t *testing.T) {
-	blank := func(mib int) string {
-		img := filepath.Join(t.TempDir(), "x.img")
-		if err := os.WriteFile(img, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(img, int64(mib)<<20); err != nil {
-			t.Fatal(err)
-		}
-		return img
-	}
-	for _, c := range []struct {
-		want string
-		make func(t *testing.T, img string)
-	}{
-		{"Linux swap", func(t *testing.T, img string) { testtool.Run(t, "mkswap", img) }},
-	} {
-		t.Run(c.want, func(t *testing.T) {
-			img := blank(32)
-			c.make(t, img)
-			_, vols, _ := problems(open(t, img))
-			if len(vols) != 1 || !strings.Contains(vols[0], "filesystem-unsupported") || !strings.Contains(vols[0], c.want+";") {
-				t.Errorf("problems %q", vols)
-			}
-		})
-	}
-	for _, c := range []struct {
-		want  string
-		off   int64
-		magic string
-	}{
-		{"LUKS (encrypted)", 0, "LUKS\xBA\xBE\x00\x02"},
-		{"BitLocker (encrypted)", 0, "\xEB\x58\x90-FVE-FS-"},
-		{"BitLocker (encrypted)", 424, "\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01"},
-		{"APFS", 32, "NXSB"}, {"an LVM physical volume", 512, "LABELONE"},
-		{"a member of a Linux RAID", 4096, "\xFC\x4E\x2B\xA9"}, {"a member of a Linux RAID", 32<<20 - 8192, "\xFC\x4E\x2B\xA9"},
-		{"SquashFS", 0, "hsqs"}, {"Btrfs", 65600, "_BHRfS_M"}, {"XFS", 0, "XFSB"}, {"ReFS", 3, "ReFS\x00\x00\x00\x00"},
-	} {
-		t.Run(fmt.Sprintf("%s at %d", c.want, c.off), func(t *testing.T) {
-			p := make([]byte, 32<<20)
-			copy(p[c.off:], c.magic)
-			m, err := volume.Open(bytes.NewReader(p), int64(len(p)), options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, vols, _ := problems(m)
-			if len(vols) != 1 || !strings.Contains(vols[0], "this is "+c.want+";") {
-				t.Errorf("problems %q", vols)
-			}
-		})
-	}
 }

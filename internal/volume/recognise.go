@@ -162,7 +162,7 @@ func alsoVolume(d *layout.Device) *verdict.Finding {
 	case box != "":
 		return verdict.New(verdict.FilesystemUnsupported, place, "the whole medium is %s: what its partitions show need not be what it holds; "+erase, box)
 	case name != "":
-		return verdict.New(verdict.FilesystemInconsistent, place, "an %s volume and a partition table at once, as on a bootable disc image: systems would see different contents; "+erase, name)
+		return verdict.New(verdict.FilesystemInconsistent, place, "a whole %s volume and a partition table at once, as on a bootable disc image: systems would see different contents; "+erase, name)
 	}
 	return nil
 }

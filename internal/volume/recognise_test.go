@@ -137,6 +137,7 @@ func TestForeignMarksAreNamed(t *testing.T) {
 		{"JFS", mark{32768, "JFS1"}}, {"ReiserFS", mark{65588, "ReIsEr2Fs"}}, {"ReiserFS", mark{8244, "ReIsErFs"}}, {"Reiser4", mark{65536, "ReIsEr4"}},
 		{"UFS", mark{9564, "\x54\x19\x01\x00"}}, {"UFS", mark{66908, "\x19\x01\x54\x19"}}, {"GFS2", mark{65536, "\x01\x16\x19\x70"}},
 		{"OCFS2", mark{1024, "OCFSV2"}}, {"cramfs", mark{0, "\x45\x3D\xCD\x28"}}, {"romfs", mark{0, "-rom1fs-"}}, {"BeFS", mark{32, "1SFB"}}, {"HPFS", mark{8192, "\x49\xE8\x95\xF9"}},
+		{"XFS", mark{0, "XFSB"}}, {"SquashFS", mark{0, "hsqs"}}, {"APFS", mark{32, "NXSB"}}, {"Btrfs", mark{65600, "_BHRfS_M"}},
 		{"a suspended Linux system", mark{4086, "S1SUSPEND"}},
 		{"a raw copy of a CD, with sectors of 2352 bytes", mark{0, "\x00\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x00\x00\x02\x00\x01"}},
 		{"a ZIP archive, written to the medium itself and not into a file system", mark{0, "PK\x03\x04"}},
@@ -254,7 +255,7 @@ func TestOldFileSystemsBehindNewOnes(t *testing.T) {
 		fat := testmedia.FAT(t, testmedia.Options{Bits: 12, SizeMiB: 2}, testmedia.Files{"a.txt": []byte("a")})
 		img := testmedia.Partitioned(t, "mbr", fat)
 		testmedia.Poke(t, img, 65600, []byte("_BHRfS_M")...)
-		wantProblem(t, open(t, img), "medium", "an Btrfs volume and a partition table at once")
+		wantProblem(t, open(t, img), "medium", "a whole Btrfs volume and a partition table at once")
 	})
 	t.Run("HFS+ and ISO 9660", func(t *testing.T) {
 		img := filepath.Join(t.TempDir(), "x.iso")

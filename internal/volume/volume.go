@@ -119,18 +119,33 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 	if len(table.Partitions) == 0 && len(m.Problems) == 0 {
 		m.Problems = append(m.Problems, *verdict.New(verdict.FilesystemUnsupported, "partition table", "it has no partitions: the medium was prepared for use and never formatted"))
 	}
-	m.Volumes = make([]Volume, len(table.Partitions))
-	for i, p := range table.Partitions {
+	walkAll(d, m, table.Partitions, budget)
+	return m, nil
+}
+
+// mostProblems of all volumes are enough to refuse a medium; further volumes
+// are then not examined, so that a listing stays within the reader's protocol.
+const mostProblems = 1024
+
+// walkAll fills the volumes of m from the partitions of its table.
+func walkAll(d *layout.Device, m *Medium, parts []parttable.Partition, budget *layout.Budget) {
+	m.Volumes = make([]Volume, len(parts))
+	problems := 0
+	for i, p := range parts {
 		v := &m.Volumes[i]
 		v.Index, v.Offset, v.Size = i, p.Offset, p.Size
 		if p.Problem != nil {
 			v.Problems = append(v.Problems, *p.Problem)
 		}
-		if p.Offset < size {
+		switch {
+		case problems > mostProblems:
+			v.Problems = append(v.Problems, *verdict.New(verdict.OverLimit, layout.At("volume", v.Offset),
+				"it was not examined: the volumes before it have more than %d problems", mostProblems))
+		case p.Offset < m.Size:
 			walk(d, v, budget, true)
 		}
+		problems += len(v.Problems)
 	}
-	return m, nil
 }
 
 // driver is a file system that is read.

@@ -146,6 +146,42 @@ func BenchmarkLargeFile(b *testing.B) {
 	})
 }
 
+// BenchmarkDirect reads the same from a block device past the page cache.
+func BenchmarkDirect(b *testing.B) {
+	testtool.Root(b)
+	img := largeImage(b)
+	loop := strings.TrimSpace(string(testtool.Run(b, "losetup", "--find", "--show", "--read-only", "--direct-io=on", img)))
+	defer testtool.Run(b, "losetup", "--detach", loop)
+	b.Run("pread", func(b *testing.B) {
+		fd, err := unix.Open(loop, unix.O_RDONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer unix.Close(fd)
+		p, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = unix.Munmap(p) }()
+		b.SetBytes(benchBytes)
+		for b.Loop() {
+			for off := int64(0); off < benchBytes; off += int64(len(p)) {
+				if n, err := unix.Pread(fd, p, off); n < len(p) {
+					b.Fatal(n, err)
+				}
+			}
+		}
+	})
+	b.Run("session", func(b *testing.B) {
+		b.SetBytes(benchBytes)
+		through(b, loop, io.Discard)
+	})
+	b.Run("session+sha256", func(b *testing.B) {
+		b.SetBytes(benchBytes)
+		through(b, loop, sha256.New())
+	})
+}
+
 // preadAll is what the session is measured against.
 func preadAll(b *testing.B, img string, sink io.Writer) {
 	f := device(b, img)

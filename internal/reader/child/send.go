@@ -184,6 +184,7 @@ func (s *sender) finish(p piece) {
 func (s *sender) fail(f *verdict.Finding) {
 	s.failed = true
 	s.out.message(wire.TypeFail, wire.AppendFinding(nil, f))
+	s.out.tell()
 }
 
 // copyOut reads a piece into slots and tells of it.

@@ -21,6 +21,9 @@ const (
 	Problems = 64
 	// DeletedNames of one volume that are kept; the others are counted.
 	DeletedNames = 64
+	// Pieces of one file on FAT or exFAT, and of one folder: 16 MiB of memory. A
+	// file of 4 GiB whose clusters of 4 KiB all lie apart has as many.
+	Pieces = 1 << 20
 	// LabelBytes of a volume's label, and of its identifier.
 	LabelBytes = 64
 
@@ -58,6 +61,7 @@ func (l Limits) Table() []Row {
 		{"bytes of files on a medium", size(l.Bytes), volume},
 		{"bytes of file-system structures", size(l.MetaBytes), volume},
 		{"bytes of memory for the listing of a medium", size(ListingBytes), volume},
+		{"pieces of a file", count(Pieces) + " on FAT and exFAT", volume},
 		{"volumes of a medium", count(Volumes), "over-limit: the others are not looked at and nothing of the medium is accepted"},
 		{"problems of a volume", count(Problems), volume},
 		{"names of deleted entries of a volume", count(DeletedNames), "the others are counted and not named"},

@@ -371,7 +371,7 @@ func TestFileInTooManyPieces(t *testing.T) {
 	if err := m.WriteFAT32(img); err != nil {
 		t.Fatal(err)
 	}
-	wantProblem(t, open(t, img), "volume", "over-limit")
+	wantProblem(t, open(t, img), "volume", "over the limit of 1048576 pieces of a file")
 	if !bytes.Contains(testtool.Run(t, "fsck.vfat", "-n", img), []byte("2 files")) {
 		t.Error("fsck.vfat does not see the two files")
 	}

@@ -1,6 +1,9 @@
 package layout
 
-import "sallyport/internal/verdict"
+import (
+	"sallyport/internal/limit"
+	"sallyport/internal/verdict"
+)
 
 // FirstCluster is the number of the first cluster in FAT and exFAT alike.
 const FirstCluster = 2
@@ -65,7 +68,10 @@ func (c *Clusters) append(w *Walker, cluster uint32, where Place) error {
 		return nil
 	}
 	if n == cap(c.Chain) {
-		more := max(512, n)
+		if err := limit.Check("pieces of a file", int64(n)+1, limit.Pieces); err != nil {
+			return overLimit(where.String(), err)
+		}
+		more := min(max(512, n/2), limit.Pieces-n)
 		if err := w.budget.memory.Take(int64(more) * extentCost); err != nil {
 			return overLimit(where.String(), err)
 		}

@@ -30,6 +30,7 @@ var counts = map[string]int{
 	"partition": 145,
 	"fat":       247,
 	"exfat":     215,
+	"ext":       222,
 }
 
 const (

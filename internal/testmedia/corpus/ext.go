@@ -169,6 +169,9 @@ func (p *extPlan) number(img *Image, file string) int64 {
 // tree or map leads, and of the first block of that level.
 func (p *extPlan) blocks(img *Image, ino int64) (data []int64, tree int64) {
 	body := p.inode(img, ino) + 40
+	if img.Number(body-8, 4)&0x10000000 != 0 { // the data are in the inode
+		return nil, 0
+	}
 	if img.Number(body, 2) != 0xF30A {
 		for i := range int64(13) {
 			if at := int64(img.Number(body+4*i, 4)) * p.block; at != 0 && i < 12 {

@@ -108,7 +108,7 @@ func (v *volume) list(d *reading, x *item) error {
 	s.typ = e.Type
 	e.Modified = v.clock.format(n.modified)
 	if n.problem != nil && e.Problem == nil {
-		e.Problem = n.problem
+		n.problem.Where, e.Problem = s.String(), n.problem
 	}
 	if n.problem == nil && (!known || n.links == 0 || n.flags&flagEAInode != 0) {
 		e.Type = medium.Other

@@ -55,7 +55,7 @@ func (v *volume) readFolder(f folder) error {
 	}
 	d.s.off = d.n.off
 	if d.n.problem != nil {
-		v.partial = true
+		d.n.problem.Where, v.partial = d.s.String(), true
 		if err := v.w.Problem(d.n.problem); err != nil {
 			return err
 		}

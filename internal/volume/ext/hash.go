@@ -2,37 +2,36 @@ package ext
 
 import "math/bits"
 
-// The hashes of names (directory.rst, "hash versions"). From 3 on, characters
-// have no sign; a superblock that says so means it for 0 to 2 as well.
+// The hashes of names (directory.rst, "hash versions"). The superblock says
+// whether their characters have a sign.
 const (
 	hashLegacy = iota
 	hashHalfMD4
 	hashTEA
-	unsignedHashes
+	hashes
 )
 
 // nameHash returns the hash of a name, of which the lowest bit is 0.
 func (v *volume) nameHash(version byte, name []byte) uint32 {
-	signed := version < unsignedHashes && (v.hashSigned || !v.hashKnown)
 	state := [4]uint32{0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476}
 	if v.hashSeed != [4]uint32{} {
 		state = v.hashSeed
 	}
 	h := uint32(0)
-	switch version % unsignedHashes {
+	switch version {
 	case hashLegacy:
-		h = legacyHash(name, signed)
+		h = legacyHash(name, v.hashSigned)
 	case hashHalfMD4:
 		var in [8]uint32
 		for ; len(name) > 0; name = name[min(len(name), 32):] {
-			pack(in[:], name, signed)
+			pack(in[:], name, v.hashSigned)
 			halfMD4(&state, &in)
 		}
 		h = state[1]
 	case hashTEA:
 		var in [4]uint32
 		for ; len(name) > 0; name = name[min(len(name), 16):] {
-			pack(in[:], name, signed)
+			pack(in[:], name, v.hashSigned)
 			tea(&state, &in)
 		}
 		h = state[0]

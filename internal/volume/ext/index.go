@@ -84,8 +84,8 @@ func (v *volume) readIndex(d *reading) error {
 				most = 3
 			}
 			info := p[atRootInfo:][:rootInfoBytes]
-			if x.version, depth = info[4], int(info[6]); le.Uint32(info) != 0 || info[5] != rootInfoBytes || depth >= most || info[7]&1 != 0 {
-				return v.problem(d, off+atRootInfo, "its hash tree begins with % x, which is no root of a tree", info)
+			if x.version, depth = info[4], int(info[6]); le.Uint32(info) != 0 || x.version >= hashes || info[5] != rootInfoBytes || depth >= most || info[7]&1 != 0 {
+				return v.problem(d, off+atRootInfo, "its hash tree begins with % x, which is no root of a tree that systems know", info)
 			}
 		}
 		x.blocks[logical].seen, x.blocks[logical].node = true, true
@@ -143,7 +143,7 @@ func (v *volume) readIndex(d *reading) error {
 			return v.problem(d, d.n.off, "its hash tree does not lead to its block %d: some systems show what is there and others do not", i)
 		}
 	}
-	x.check = x.version <= 5 && d.n.flags&flagCasefold == 0
+	x.check = d.n.flags&flagCasefold == 0
 	d.index = x
 	return nil
 }
@@ -203,6 +203,7 @@ func (v *volume) checkHash(d *reading, name []byte, at int64) error {
 	}
 	h := v.nameHash(x.version, name)
 	if b := x.blocks[x.at]; h < b.low || h > b.high {
+		x.check = false // one of them is enough
 		return v.problem(d, at, "the entry is not where the hash of its name, %#x, leads: some systems show it and others do not", h)
 	}
 	return nil

@@ -27,6 +27,7 @@ type mapping struct {
 	hole    bool  // some blocks are not on the medium
 	zeros   bool  // some blocks read as zeros, on the medium or not
 	beyond  int64 // the first initialised block behind the content, or noBlock
+	free    int64 // a block that the bitmap calls free, or noBlock
 }
 
 func extentAt(off, n int64) layout.Extent { return layout.Extent{Off: off, Len: n} }
@@ -89,7 +90,7 @@ func (v *volume) skipTo(logical int64) error {
 // they are not all of it.
 func (v *volume) content(n *inode, s subject) (*verdict.Finding, error) {
 	m := &v.mapping
-	*m = mapping{extents: m.extents[:0], room: m.room, size: n.size, need: n.size / v.block, beyond: noBlock}
+	*m = mapping{extents: m.extents[:0], room: m.room, size: n.size, need: n.size / v.block, beyond: noBlock, free: noBlock}
 	if n.size%v.block != 0 {
 		m.need++
 	}
@@ -130,7 +131,16 @@ func (v *volume) content(n *inode, s subject) (*verdict.Finding, error) {
 	if behind := (m.need + page - 1) / page * page; m.beyond >= behind && n.flags&flagVerity == 0 && n.size != math.MaxInt64 {
 		return inconsistent(s.String(), "it has blocks behind its %d bytes, from its block %d on", n.size, m.beyond), nil
 	}
-	return nil, nil
+	return v.markedFree(s), nil
+}
+
+// markedFree is the finding of a block that the bitmap calls free. It is the
+// last to be told, so that what is there is listed all the same.
+func (v *volume) markedFree(s subject) *verdict.Finding {
+	if v.mapping.free == noBlock {
+		return nil
+	}
+	return inconsistent(s.String(), "its block %d is marked as free in the block bitmap", v.mapping.free)
 }
 
 // trim ends the last extent where the content ends.
@@ -155,8 +165,14 @@ func (v *volume) take(first, n int64, s subject) (*verdict.Finding, error) {
 		f := inconsistent(s.String(), "it points at block %d, which holds structures of the file system", at)
 		return f, v.tell(f)
 	}
-	if at, is, err := v.firstFree(first, n); is || err != nil {
-		return inconsistent(s.String(), "its block %d is marked as free in the block bitmap", at), err
+	if m := &v.mapping; m.free == noBlock {
+		at, is, err := v.firstFree(first, n)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			m.free = at
+		}
 	}
 	for i := range n {
 		fresh, err := v.w.Claim(uint32(first + i))

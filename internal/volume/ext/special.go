@@ -48,6 +48,7 @@ func (v *volume) claimFile(s subject, journal bool) error {
 	}
 	s.off = n.off
 	if n.problem != nil {
+		n.problem.Where = s.String()
 		return v.w.Problem(n.problem)
 	}
 	if kind, _ := n.kind(); kind != medium.File {
@@ -106,9 +107,16 @@ func (v *volume) claimResize() error {
 	if at == 0 || n.problem != nil {
 		return nil
 	}
-	if f, err := v.take(at, 1, s); err != nil || f == nil || f == v.told {
+	v.mapping.free = noBlock
+	f, err := v.take(at, 1, s)
+	if err != nil || f == v.told && f != nil {
 		return err
-	} else {
-		return v.w.Problem(f)
 	}
+	if f == nil {
+		f = v.markedFree(s)
+	}
+	if f == nil {
+		return nil
+	}
+	return v.w.Problem(f)
 }

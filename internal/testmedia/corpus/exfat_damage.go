@@ -99,30 +99,31 @@ func exfatDamages() map[string]Damage {
 		"set": {[]Kind{PlaceK, Word, Number, Word, Number}, func(img *Image, a []Arg) {
 			img.Write(img.At(a[0]), entrySet(a[1].Text, byte(a[2].N), exfat(img).target(img, a[3].Text), a[4].N)...)
 		}},
-		// depth N puts folders into each other, from the root.
-		"depth": {[]Kind{Number}, func(img *Image, a []Arg) {
+		// depth N NAME puts folders of one name into each other, from the root.
+		"depth": {[]Kind{Number, Word}, func(img *Image, a []Arg) {
 			p := exfat(img)
 			first := p.free(img, a[0].N)
 			at := p.end(img, "/")
 			for c := first; c < first+uint32(a[0].N); c++ {
 				p.mark(img, true, c)
-				img.Write(at, entrySet("deeper", 0x10, c, p.cluster)...)
+				img.Write(at, entrySet(a[1].Text, 0x10, c, p.cluster)...)
 				at = p.offset(c)
 			}
 		}},
-		// many N puts N empty files into one folder of the root.
-		"many": {[]Kind{Number}, func(img *Image, a []Arg) {
+		// many N NAME puts N empty files, NAME0000000 and so on, into the folder
+		// "many" of the root.
+		"many": {[]Kind{Number, Word}, func(img *Image, a []Arg) {
 			p := exfat(img)
-			n := (a[0].N*96 + p.cluster - 1) / p.cluster
+			var sets []byte
+			for i := range a[0].N {
+				sets = append(sets, entrySet(fmt.Sprintf("%s%07d", a[1].Text, i), 0x20, 0, 0)...)
+			}
+			n := (int64(len(sets)) + p.cluster - 1) / p.cluster
 			first := p.free(img, n)
 			for i := range uint32(n) {
 				p.mark(img, true, first+i)
 			}
 			img.Write(p.end(img, "/"), entrySet("many", 0x10, first, n*p.cluster)...)
-			var sets []byte
-			for i := range a[0].N {
-				sets = append(sets, entrySet(fmt.Sprintf("f%07d", i), 0x20, 0, 0)...)
-			}
 			img.Write(p.offset(first), sets...)
 		}},
 	}

@@ -20,6 +20,7 @@ import (
 	"sallyport/internal/medium"
 	"sallyport/internal/reader"
 	"sallyport/internal/testmedia"
+	"sallyport/internal/testtool"
 	"sallyport/internal/verdict"
 )
 
@@ -119,15 +120,26 @@ func someFiles() testmedia.Files {
 	}
 }
 
-// smallMedia are good media, each without anything that need not be read.
+// smallMedia are good media of every kind.
 func smallMedia(t *testing.T) map[string]string {
 	t.Helper()
+	udf := filepath.Join(t.TempDir(), "udf.img")
+	if err := os.WriteFile(udf, testmedia.UDFImage(testmedia.UDFShape{}, testmedia.UDFTree(someFiles())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	iso := filepath.Join(t.TempDir(), "iso.img")
+	testtool.Run(t, "genisoimage", "-quiet", "-J", "-R", "-o", iso, testmedia.Folder(t, someFiles()))
 	fat12 := testmedia.FAT(t, testmedia.Options{Bits: 12, SizeMiB: 2}, someFiles())
 	return map[string]string{
 		"FAT12":     fat12,
 		"FAT16":     testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 8, ClusterSectors: 2}, someFiles()),
 		"FAT32":     testmedia.FAT(t, testmedia.Options{Bits: 32, SizeMiB: 34, ClusterSectors: 1}, someFiles()),
 		"exFAT":     testmedia.ExFAT(t, testmedia.Options{SizeMiB: 4}, someFiles()),
+		"ext2":      testmedia.Ext(t, testmedia.ExtOptions{Type: "ext2", SizeMiB: 1, Inodes: 32}, someFiles()),
+		"ext4":      testmedia.Ext(t, testmedia.ExtOptions{SizeMiB: 2, Inodes: 32, Features: "inline_data"}, someFiles()),
+		"NTFS":      testmedia.NTFS(t, testmedia.Options{SizeMiB: 4}, someFiles()),
+		"ISO 9660":  iso,
+		"UDF":       udf,
 		"FAT12/MBR": testmedia.Partitioned(t, "mbr", fat12),
 		"FAT12/GPT": testmedia.Partitioned(t, "gpt", fat12),
 	}
@@ -230,6 +242,9 @@ func TestEachSectorOfContentIsReadOnce(t *testing.T) {
 	for i := range 400 {
 		many[fmt.Sprintf("d%d/file%d", i%3, i)] = pattern(i, 1+i*11%5000)
 	}
+	iso := filepath.Join(t.TempDir(), "iso.img")
+	testtool.Run(t, "genisoimage", "-quiet", "-J", "-R", "-o", iso, testmedia.Folder(t, many))
+	inline := testmedia.ExtOptions{Inode: 256, Features: "inline_data"} // small files beside each other in one sector
 	for name, tc := range map[string]struct {
 		img    string
 		sector int
@@ -238,6 +253,11 @@ func TestEachSectorOfContentIsReadOnce(t *testing.T) {
 		"exFAT":                             {testmedia.ExFAT(t, testmedia.Options{}, many), 512},
 		"FAT16, sectors of 4096":            {testmedia.FAT(t, testmedia.Options{Bits: 16, SectorBytes: 4096, SizeMiB: 128}, many), 4096},
 		"exFAT on sectors of 4096":          {testmedia.ExFAT(t, testmedia.Options{}, many), 4096},
+		"ext4, small files in inodes":       {testmedia.Ext(t, inline, many), 512},
+		"ext4 on sectors of 4096":           {testmedia.Ext(t, inline, many), 4096},
+		"NTFS, small files in records":      {testmedia.NTFS(t, testmedia.Options{}, many), 512},
+		"ISO 9660":                          {iso, 512},
+		"ISO 9660 on sectors of 2048":       {iso, 2048},
 		"FAT32, 512 on a device with 4096s": {testmedia.FAT(t, testmedia.Options{Bits: 32, ClusterSectors: 8, SizeMiB: 300}, many), 4096},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -55,9 +55,11 @@ func bitLocker(b []byte) bool {
 }
 
 // choose returns the file system that reads the volume, or the finding that
-// none may.
-func choose(p *layout.Probe, v *Volume, partition bool) (driver, error) {
-	box := container(p)
+// none may. What hides the volume's content by its end is box.
+func choose(p *layout.Probe, v *Volume, box string, partition bool) (driver, error) {
+	if name := hidden(p); name != "" {
+		box = name
+	}
 	claims := claimants(p)
 	var names []string
 	for _, c := range claims {
@@ -146,7 +148,10 @@ func unknown(p *layout.Probe, v *Volume, partition bool) error {
 // table: the medium then has two contents, as a bootable disc image has.
 func alsoVolume(d *layout.Device) *verdict.Finding {
 	p := layout.NewProbe(d, &Volume{Size: d.Size()})
-	name, box := "", container(p)
+	name, box := "", hidden(p)
+	if box == "" {
+		box = member(p)
+	}
 	for _, n := range foreign(p) {
 		name = n
 	}

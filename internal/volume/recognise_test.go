@@ -301,4 +301,7 @@ func TestEndThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantProblem(t, m, "volume", fmt.Sprintf("byte %d: input/output error", size-1024))
+	if len(m.Volumes[0].Entries) < 5 {
+		t.Error("its files are not listed")
+	}
 }

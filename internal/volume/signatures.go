@@ -65,15 +65,12 @@ func hidden(p *layout.Probe) string {
 	return find(p, containers)
 }
 
-// container names a container by the beginning or the end of a volume. At the
-// end stand the superblocks of Linux RAID 1.0 and 0.90 (md_p.h), the metadata
-// of Intel's RAID in the last sector but one (mdadm's super-intel.c) and the
-// anchor of DDF in the last one (SNIA "Common RAID Disk Data Format
-// Specification" 2.0 section 4.1), for sectors of 512 and of 4096 bytes.
-func container(p *layout.Probe) string {
-	if name := hidden(p); name != "" {
-		return name
-	}
+// member names a member of a RAID by the end of a volume. There stand the
+// superblocks of Linux RAID 1.0 and 0.90 (md_p.h), the metadata of Intel's RAID
+// in the last sector but one (mdadm's super-intel.c) and the anchor of DDF in
+// the last one (SNIA "Common RAID Disk Data Format Specification" 2.0 section
+// 4.1), for sectors of 512 and of 4096 bytes.
+func member(p *layout.Probe) string {
 	size := p.Size()
 	const intel, ddf, ddfSwaped = "Intel Raid ISM Cfg Sig. ", "\xDE\x11\xDE\x11", "\x11\xDE\x11\xDE"
 	return find(p, []signature{

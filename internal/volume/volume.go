@@ -178,10 +178,16 @@ func claimants(p *layout.Probe) (list []driver) {
 }
 
 // walk fills v, which is a partition or the whole medium. What ends the walk
-// becomes its last problem.
+// becomes its last problem. An end that cannot be read may hide that the volume
+// is a member of a RAID, and is a problem; files are listed all the same, for
+// they may be all that is left of a medium which has less room than it claims.
 func walk(d *layout.Device, v *Volume, budget *layout.Budget, partition bool) {
-	p := layout.NewProbe(d, v)
-	drv, err := choose(p, v, partition)
+	end := layout.NewProbe(d, v)
+	box := member(end)
+	if f, ok := verdict.Find(end.Err()); ok {
+		v.Problems = append(v.Problems, *f)
+	}
+	drv, err := choose(layout.NewProbe(d, v), v, box, partition)
 	if err == nil {
 		err = drv.walk(layout.NewWalker(d, v, budget))
 	}

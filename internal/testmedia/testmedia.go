@@ -179,8 +179,21 @@ func Mounted(t testing.TB, img, program string, do func(mnt string)) {
 	if out, err := exec.Command(mount, loop, mnt).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", mount, err, out)
 	}
-	defer testtool.Run(t, "umount", mnt)
+	defer unmount(t, mnt)
 	do(mnt)
+}
+
+// unmount waits a while for a folder that is busy: between fork and exec each
+// program that a parallel test starts holds the files that are open there.
+func unmount(t testing.TB, mnt string) {
+	t.Helper()
+	for range 100 {
+		if exec.Command("umount", mnt).Run() == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	testtool.Run(t, "umount", mnt)
 }
 
 // release detaches a loop device and waits until it is gone: umount returns

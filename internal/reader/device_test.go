@@ -2,6 +2,8 @@ package reader_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -399,6 +401,37 @@ func TestDeadDevice(t *testing.T) {
 			dev.Close()
 		})
 	}
+}
+
+// TestCancelledOverADeadDevice: whoever stops does not wait for the medium.
+func TestCancelledOverADeadDevice(t *testing.T) {
+	d := testmedia.NewDevice(t, testmedia.FAT(t, testmedia.Options{Bits: 12, SizeMiB: 2}, someFiles()), testmedia.DeviceOptions{})
+	noLeaks(t)
+	asked := make(chan struct{}, 1000)
+	d.Set(func(r testmedia.Read, p []byte) (int, error) {
+		asked <- struct{}{}
+		<-r.Gate
+		return 0, syscall.EIO
+	})
+	cfg := config(t, "sallyport-reader")
+	cfg.Limits.Stall = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	dev := device(t, d.Path)
+	s, err := reader.Start(ctx, cfg, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader.Hurry(s, 50*time.Millisecond)
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := s.List(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	s.Close()
+	d.Release()
+	dev.Close()
 }
 
 // stateOf returns the state of a process.

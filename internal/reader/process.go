@@ -198,7 +198,11 @@ type deadlined struct {
 
 func (d *deadlined) Read(p []byte) (int, error) {
 	began := time.Now()
-	if err := d.conn.SetReadDeadline(d.next()); err != nil {
+	err := d.conn.SetReadDeadline(d.next())
+	if err == nil {
+		err = d.ctx.Err() // see stop
+	}
+	if err != nil {
 		return 0, d.explain(err)
 	}
 	n, err := d.conn.Read(p)
@@ -212,7 +216,11 @@ func (d *deadlined) Read(p []byte) (int, error) {
 }
 
 func (d *deadlined) Write(p []byte) (int, error) {
-	if err := d.conn.SetWriteDeadline(d.next()); err != nil {
+	err := d.conn.SetWriteDeadline(d.next())
+	if err == nil {
+		err = d.ctx.Err()
+	}
+	if err != nil {
 		return 0, d.explain(err)
 	}
 	n, err := d.conn.Write(p)
@@ -220,6 +228,14 @@ func (d *deadlined) Write(p []byte) (int, error) {
 		err = d.explain(err)
 	}
 	return n, err
+}
+
+// stop ends what waits for the child, when the context has ended: a child that
+// the kernel holds keeps its end of the socket.
+func (d *deadlined) stop() {
+	d.child.kill()
+	_ = d.conn.SetReadDeadline(time.Unix(1, 0)) // the only error is that it is closed
+	_ = d.conn.SetWriteDeadline(time.Unix(1, 0))
 }
 
 func (d *deadlined) next() time.Time {

@@ -71,7 +71,7 @@ func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
 	s := &Session{
 		talk:   newTalk(line, child.ring, cfg.Limits, src.size),
 		child:  child,
-		cancel: context.AfterFunc(ctx, child.kill),
+		cancel: context.AfterFunc(ctx, line.stop),
 	}
 	s.talk.align, s.talk.pulled, s.talk.pace = src.align, src.pulled, pace
 	if err := s.checkLockdown(); err != nil {

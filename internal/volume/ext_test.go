@@ -1,6 +1,7 @@
 package volume_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,6 +23,7 @@ import (
 	"sallyport/internal/medium"
 	"sallyport/internal/testmedia"
 	"sallyport/internal/testtool"
+	"sallyport/internal/verdict"
 	"sallyport/internal/volume"
 )
 
@@ -574,5 +577,118 @@ func TestExtThatIsNotRead(t *testing.T) {
 		if len(vols) != 1 || !strings.Contains(vols[0], "filesystem-unsupported") || !strings.Contains(vols[0], c.want) {
 			t.Errorf("%s: %q", c.want, vols)
 		}
+	}
+}
+
+// The hash of each kind that folders may have, with characters that have a sign
+// and that have none.
+func TestHashTreesOfExt(t *testing.T) {
+	for _, alg := range []string{"legacy", "half_md4", "tea"} {
+		for flags, sign := range map[string]string{"1": "signed", "2": "unsigned", "0": "not recorded"} {
+			t.Run(alg+" "+sign, func(t *testing.T) {
+				img := testmedia.EmptyExt(t, testmedia.ExtOptions{SizeMiB: 16, Block: 1024, Inodes: 1024, Features: "^has_journal"})
+				testtool.Run(t, "tune2fs", "-E", "hash_alg="+alg, img)
+				testmedia.DebugFS(t, img, true, "ssv flags "+flags)
+				testmedia.MountedExt(t, img, func(mnt string) {
+					for i := range 500 {
+						name := fmt.Sprintf("%s ä選挙🗳 %d %s", strings.Repeat("ÿ", i%9), i, strings.Repeat("long ", i%40))
+						if err := os.WriteFile(filepath.Join(mnt, name), nil, 0o644); err != nil {
+							t.Fatal(err)
+						}
+					}
+				})
+				m := open(t, img)
+				mustBeClean(t, m)
+				if v := m.Volumes[0]; len(v.Entries) != 501 {
+					t.Errorf("%d entries", len(v.Entries))
+				}
+				if index := testmedia.DebugFS(t, img, false, "htree_dump /"); !strings.Contains(index, "Number of entries") {
+					t.Errorf("the folder has no hash tree: the test no longer tests it\n%s", index)
+				}
+			})
+		}
+	}
+}
+
+// badBlock answers with an error for one kilobyte.
+type badBlock struct {
+	data []byte
+	bad  int64
+}
+
+func (d *badBlock) ReadAt(p []byte, off int64) (int, error) {
+	if off < d.bad+1024 && off+int64(len(p)) > d.bad {
+		return 0, errors.New("input/output error")
+	}
+	return bytes.NewReader(d.data).ReadAt(p, off)
+}
+
+// Wherever a structure cannot be read, that is said, or the listing is what it
+// would have been: never zeros, never less.
+func TestUnreadableStructuresOfExt(t *testing.T) {
+	for name, data := range extSeeds(t) {
+		good, err := volume.Open(bytes.NewReader(data), int64(len(data)), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := 0
+		for at := int64(0); at < int64(len(data)); at += 1024 {
+			dev := &badBlock{data: data, bad: at}
+			m, err := volume.Open(dev, int64(len(data)), options)
+			if f, is := verdict.Find(err); is && f.Reason == verdict.Unreadable {
+				said++
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s: byte %d: %v", name, at, err)
+			}
+			if reflect.DeepEqual(m, good) { // looked at, perhaps, and not needed
+				continue
+			}
+			said++
+			wantProblem(t, m, "volume", "unreadable")
+		}
+		if said < 10 {
+			t.Errorf("%s: %d blocks could not be read", name, said)
+		}
+	}
+}
+
+func TestExtInPartitions(t *testing.T) {
+	a := testmedia.Ext(t, testmedia.ExtOptions{Type: "ext2", SizeMiB: 8}, testmedia.Files{"a.txt": []byte("first"), "d/e": noise(1, 40_000)})
+	b := testmedia.Ext(t, testmedia.ExtOptions{SizeMiB: 16, Features: "inline_data"}, testmedia.Files{"b.txt": []byte("second"), "d/e": noise(2, 40_000)})
+	for _, scheme := range []string{"mbr", "gpt"} {
+		img := testmedia.Partitioned(t, scheme, a, b)
+		m := open(t, img)
+		mustBeClean(t, m)
+		for i, part := range []string{a, b} {
+			sameNodes(t, "the image of its own", listed(t, img, m.Volumes[i]), listed(t, part, open(t, part).Volumes[0]), false)
+		}
+	}
+}
+
+// Listing a folder in the order of its hash tree does not read the inode tables
+// once for each entry.
+func TestExtReadsInodesInTheirOrder(t *testing.T) {
+	img := testmedia.EmptyExt(t, testmedia.ExtOptions{SizeMiB: 64, Inodes: 16384})
+	testmedia.MountedExt(t, img, func(mnt string) {
+		for i := range 12_000 {
+			if err := os.WriteFile(filepath.Join(mnt, fmt.Sprintf("ballot-%06d.json", i)), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	data, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev := &padded{data: data, size: int64(len(data))}
+	m, err := volume.Open(dev, dev.size, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeClean(t, m)
+	if dev.read > 8<<20 {
+		t.Errorf("%d bytes were read for 12,000 entries", dev.read)
 	}
 }

@@ -149,8 +149,21 @@ func (r *reader) gpt(sizes []int64) error {
 	if err := r.backup(h, sectorBytes); err != nil {
 		return err
 	}
+	r.disputed(h, sectorBytes)
 	r.gptPartitions("GPT", h, sectorBytes)
 	return nil
+}
+
+// disputed notes what the specification allows, or leaves open, and Linux
+// refuses.
+func (r *reader) disputed(h gptHeader, sectorBytes int64) {
+	where := layout.At("GPT header", sectorBytes)
+	if h.size != 128 {
+		r.problem(where, "its entries have %d bytes: some systems use only a GPT whose entries have 128", h.size)
+	}
+	if last := uint64(r.dev.Size()/sectorBytes) - 1; h.last > last && h.other <= last {
+		r.problem(where, "partitions may reach to sector %d, and the medium ends with sector %d: some systems use this GPT and others do not", h.last, last)
+	}
 }
 
 // fromBackup lists what the backup at the end knows, only to show what is on

@@ -31,6 +31,7 @@ var counts = map[string]int{
 	"fat":       248,
 	"exfat":     220,
 	"ext":       222,
+	"iso9660":   245,
 	"udf":       266,
 }
 

@@ -62,7 +62,10 @@ func (t *tree) String() string {
 
 // where names a folder.
 func (t *tree) where(f *folder) string {
-	if t.listed {
+	switch {
+	case f.holder:
+		return fmt.Sprintf("folder in block %d, which holds relocated ones", f.extent)
+	case t.listed:
 		return layout.Folder(f.path)
 	}
 	return fmt.Sprintf("%s, folder in block %d", t, f.extent)
@@ -121,6 +124,9 @@ func (t *tree) readFolder(i int) error {
 		if err != nil {
 			return err
 		}
+		if at == begin && !(sector[0] > recordHead && sector[32] == 1 && sector[33] == 0) {
+			return t.w.Inconsistent(layout.At(where, at), `it does not begin with ".": what stands there is no folder`)
+		}
 		if sector[0] != 0 && gap {
 			gap = false
 			if err := t.w.Inconsistent(layout.At(where, at), "there are records behind an empty sector: some systems show them and others do not"); err != nil {
@@ -136,7 +142,7 @@ func (t *tree) readFolder(i int) error {
 		return err
 	}
 	if c.records < 2 {
-		return t.w.Inconsistent(where, `it does not begin with "." and ".."`)
+		return t.w.Inconsistent(where, `it has no ".."`)
 	}
 	if c.moved > 0 && c.others == 0 && f.extent != t.d.root.extent && !f.holder {
 		t.holders++

@@ -30,7 +30,7 @@ var counts = map[string]int{
 	"partition": 147,
 	"fat":       248,
 	"exfat":     220,
-	"ext":       222,
+	"ext":       227,
 	"iso9660":   245,
 	"udf":       266,
 }

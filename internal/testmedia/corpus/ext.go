@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,7 +60,8 @@ func extFamily() *Family {
 	}
 }
 
-// extBase makes an image; many=N puts N files into a folder MANY with a hash
+// extBase makes an image; crowd=N adds a file CROWD of N bytes, deep=N folders D
+// below each other; many=N puts N files into a folder MANY with a hash
 // tree, special=yes makes one of everything that is no plain file (as root).
 func extBase(t testing.TB, o *Options, kind string) Base {
 	t.Helper()
@@ -69,6 +71,12 @@ func extBase(t testing.TB, o *Options, kind string) Base {
 		clear(pieces[i*1024 : i*1024+1024])
 	}
 	tree["PIECES.BIN"] = pieces
+	if n := o.Number("crowd", "0"); n > 0 {
+		tree["CROWD"] = noise(10, int(n))
+	}
+	if n := int(o.Number("deep", "0")); n > 0 {
+		tree[strings.Repeat("D/", n)+"END"] = []byte{}
+	}
 	many, special := o.Number("many", "0"), o.Word("special", "no")
 	for i := range many {
 		tree[fmt.Sprintf("MANY/a file with the number %04d", i)] = []byte{}
@@ -267,6 +275,9 @@ func extDamages() map[string]Damage {
 			}
 			img.Write(to+at, img.Read(from+at, 4)...)
 		}},
+		// crowd makes a folder of the file CROWD on an ext2: it is filled with
+		// entries of 20 bytes for the first four files.
+		"crowd": {nil, func(img *Image, _ []Arg) { extCrowd(img) }},
 		// pull is what a medium is like that was pulled: its journal has changes
 		// and has to be replayed.
 		"pull": {nil, func(img *Image, _ []Arg) { extPull(img) }},
@@ -288,4 +299,66 @@ func extPull(img *Image) {
 		img.Fatal(err)
 	}
 	img.Write(0, data...)
+}
+
+// extCrowd fills CROWD with entries. Each file can have 65,535 names.
+func extCrowd(img *Image) {
+	p := ext(img)
+	self, le := p.number(img, "CROWD"), binary.LittleEndian
+	var files []int64
+	for _, name := range []string{"A.TXT", "B.BIN", "C.BIN", "EMPTY.DAT"} {
+		files = append(files, p.number(img, name))
+		img.SetNumber(p.inode(img, files[len(files)-1])+26, 2, 65535)
+	}
+	data := p.allBlocks(img, self)
+	img.SetNumber(p.inode(img, self), 2, 0x41ED)
+	img.SetNumber(p.inode(img, self)+26, 2, 2)
+	img.SetNumber(p.inode(img, self)+4, 4, uint64(int64(len(data))*p.block))
+	n := 0
+	for i, at := range data {
+		block := make([]byte, p.block)
+		rest := block
+		put := func(ino int64, kind byte, size int, name string) {
+			le.PutUint32(rest, uint32(ino))
+			le.PutUint16(rest[4:], uint16(size))
+			rest[6], rest[7] = byte(len(name)), kind
+			copy(rest[8:], name)
+			rest = rest[size:]
+		}
+		if i == 0 {
+			put(self, 2, 12, ".")
+			put(2, 2, 12, "..")
+		}
+		for ; len(rest) >= 40; n++ {
+			put(files[n/60_000%4], 1, 20, fmt.Sprintf("vote-%07d", n))
+		}
+		put(files[n/60_000%4], 1, len(rest), fmt.Sprintf("vote-%07d", n))
+		n++
+		img.Write(at, block...)
+	}
+	img.SetNumber(p.find(img, "CROWD").entry+7, 1, 2)
+}
+
+// allBlocks returns the offsets of all blocks of a file on an ext2, up to the
+// second level of its map.
+func (p *extPlan) allBlocks(img *Image, ino int64) (data []int64) {
+	body := p.inode(img, ino) + 40
+	var follow func(at int64, level int)
+	follow = func(at int64, level int) {
+		block := int64(img.Number(at, 4)) * p.block
+		if block == 0 {
+			return
+		}
+		if level == 0 {
+			data = append(data, block)
+			return
+		}
+		for i := range p.block / 4 {
+			follow(block+4*i, level-1)
+		}
+	}
+	for i := range int64(14) {
+		follow(body+4*i, int(max(0, i-11)))
+	}
+	return data
 }

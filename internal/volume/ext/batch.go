@@ -99,7 +99,7 @@ func (v *volume) list(d *reading, x *item) error {
 		if n.ino <= v.inodeCount {
 			most = v.firstInode
 		}
-		e.Problem = inconsistent(layout.At("entry "+s.brief(), x.at), detail, n.ino, most)
+		e.Problem = inconsistent(layout.At("entry of "+s.brief(), x.at), detail, n.ino, most)
 		return v.addBad(d, e)
 	}
 	s.off = n.off
@@ -115,8 +115,8 @@ func (v *volume) list(d *reading, x *item) error {
 		e.Problem = inconsistent(s.String(), "an entry leads to it although it is not a file in use (mode %#o, %d links)", n.mode, n.links)
 		return v.addBad(d, e)
 	}
-	if says, has := entryKind(x.kind); n.problem == nil && x.kind != 0 && (!has || says != e.Type) {
-		f := inconsistent(layout.At("entry "+s.brief(), x.at), "it says that the inode is of type %d, and the inode is %s", x.kind, e.Type)
+	if says, has := entryKind(x.kind); x.kind != 0 && (!has || says != e.Type) {
+		f := inconsistent(layout.At("entry of "+s.brief(), x.at), "it says that the inode is of type %d, and the inode is %s", x.kind, e.Type)
 		if err := v.w.Problem(f); err != nil {
 			return err
 		}
@@ -128,9 +128,11 @@ func (v *volume) list(d *reading, x *item) error {
 	if e.Type == medium.Folder {
 		return v.listFolder(d, n, s, e, first)
 	}
-	left, err := v.countName(n.ino, n.links, first)
-	if err != nil {
-		return err
+	left := true
+	if n.problem == nil { // else its count of names is not to be relied on
+		if left, err = v.countName(n.ino, n.links, first); err != nil {
+			return err
+		}
 	}
 	if !first {
 		return v.listLink(d, n, s, e, left)

@@ -30,9 +30,14 @@
 // immutable, and extended attributes, which are not read.
 //
 // Features that are not read are refused by name: bigalloc, compression,
-// shared blocks, external journals, dirdata, GNU Hurd, and what is unknown.
-// Encrypted files are listed as such, with what is below an encrypted folder
-// unlisted.
+// shared blocks, external journals, dirdata, GNU Hurd, and incompatible ones
+// that are not known; of those that only a writer needs to know, none matters.
+// Encrypted and compressed files are listed without extents; what is in an
+// encrypted folder is not listed, which the volume's problems say.
+//
+// Preallocated blocks inside a file read as zeros and make it no sparse file;
+// holes do. Names in the slack of folders count as deleted when they are whole
+// and lead to an inode that is free now.
 package ext
 
 import (

@@ -173,6 +173,8 @@ func newSuper(b []byte, off int64) (*super, error) {
 	case revision == 1:
 		s.inodeBytes, s.firstInode = int64(le.Uint16(b[atInodeSize:])), le.Uint32(b[atFirstInode:])
 		s.compat, s.incompat, s.readOnly = le.Uint32(b[atCompat:]), le.Uint32(b[atIncompat:]), le.Uint32(b[atReadOnly:])
+	case le.Uint32(b[atCompat:])|le.Uint32(b[atIncompat:])|le.Uint32(b[atReadOnly:]) != 0:
+		return nil, s.bad(atRevision, "revision", "it is 0, which has no features, and there are some: systems would read it in two ways")
 	}
 	if err := s.checkFeatures(b); err != nil {
 		return nil, err

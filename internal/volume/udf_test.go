@@ -270,6 +270,10 @@ func TestUDFLargeAndFragmentedFiles(t *testing.T) {
 		{Name: "pieces.bin", Data: udfNoise(1, 3<<20), Pieces: 1},
 		{Name: "4 GiB less one.bin", Data: udfNoise(2, 4096), Hole: 4<<30 - 4096 - 1},
 		{Name: "beyond.bin", Data: udfNoise(3, 1<<20), Hole: 5 << 30, Unwritten: 1<<20 + 7},
+		{Name: "folder in pieces", Pieces: 1},
+	}
+	for i := range 5000 {
+		tree[3].Kids = append(tree[3].Kids, testmedia.UDFNode{Name: strings.Repeat("x", i%60) + fmt.Sprint(i)})
 	}
 	for _, s := range []testmedia.UDFShape{{Block: 512}, {Block: 2048, LongADs: true}, {Block: 512, Kind: "vat"}, {Block: 2048, Kind: "sparable"}, {Block: 2048, Kind: "metadata"}} {
 		img := testmedia.UDFImage(s, tree)
@@ -279,7 +283,13 @@ func TestUDFLargeAndFragmentedFiles(t *testing.T) {
 		}
 		sane(t, m)
 		mustBeClean(t, m)
+		if n := len(m.Volumes[0].Entries); n != 5004 {
+			t.Errorf("%+v: %d entries", s, n)
+		}
 		for i, e := range m.Volumes[0].Entries {
+			if i >= 3 { // the folder
+				continue
+			}
 			n := tree[i]
 			if want := int64(len(n.Data)) + n.Hole + n.Unwritten; e.Size != want {
 				t.Errorf("%s has %d bytes, want %d", e.Path, e.Size, want)

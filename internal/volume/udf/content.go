@@ -67,6 +67,9 @@ func (v *volume) extend(n *node, x longAD, take int64, own bool) (*verdict.Findi
 			return inconsistent(n.where, "one of its extents cannot be: %s", why), nil
 		}
 		run = min(run, left)
+		if vol := v.w.Vol; (sector+run)*v.sector > vol.Size && vol.Offset+vol.Size < v.w.Dev.Size() {
+			return inconsistent(n.where, "one of its extents ends at byte %d of the volume, which has %d", (sector+run)*v.sector, vol.Size), nil
+		}
 		if own {
 			mine := int64(0)
 			if sector == v.mine {
@@ -118,7 +121,7 @@ func (v *volume) append(off, n int64) error {
 }
 
 // firstSector returns where the first recorded extent of a file begins if that
-// can be told from its file entry alone, or -1.
+// can be told from its file entry alone and it is in a plain partition, or -1.
 func (v *volume) firstSector(n *node) int64 {
 	if n.size == 0 || n.adKind >= embedded {
 		return -1
@@ -129,7 +132,10 @@ func (v *volume) firstSector(n *node) int64 {
 		return -1
 	}
 	sector, _, why := v.locate(x.addr)
-	if why != "" || v.parts[x.ref].virtual || sector >= v.sectors {
+	if why != "" || sector >= v.sectors {
+		return -1
+	}
+	if p := &v.parts[x.ref]; p.virtual || p.metadata || len(p.spared) > 0 {
 		return -1
 	}
 	return sector

@@ -33,8 +33,7 @@ type identifiers struct {
 	extents []layout.Extent
 	buf     []byte
 	pos     int
-	done    int   // of the extents
-	at      int64 // offset on the medium of buf[pos]
+	done    int // of the extents
 	ends    []mark
 }
 
@@ -156,7 +155,10 @@ func orEOF(err error) error {
 // read.
 func (v *volume) readFolder(dir *folder) error {
 	where := layout.Folder(dir.path)
-	if dir.streams {
+	switch {
+	case dir.system:
+		where = "named streams of the volume"
+	case dir.streams:
 		where = "named streams of " + dir.path
 	}
 	n, err := v.openFolder(dir, where)

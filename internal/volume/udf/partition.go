@@ -18,8 +18,6 @@ const (
 	accessPseudo    = 0
 	accessReadOnly  = 1
 	accessWriteOnce = 2
-
-	noBlock = 0xFFFFFFFF
 )
 
 // partition is what one partition map describes. Its kinds may be combined: a

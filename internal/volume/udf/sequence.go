@@ -37,11 +37,9 @@ func (v *volume) readSequences(a anchor) (*sequence, error) {
 		return nil, verdict.New(verdict.FilesystemInconsistent, one, "it has no partition descriptor")
 	}
 	v.w.Vol.Label = dstring(set.logical[84:212])
-	if id := dstring(set.primary[72:200]); len(id) >= 16 {
-		v.w.Vol.ID = id[:16]
-		if bytes.Contains([]byte(id[:16]), []byte("\uFFFD")) {
-			v.w.Vol.ID = ""
-		}
+	// Its first 16 characters are meant to be unique (UDF 2.60 section 2.2.2.5).
+	if id := []rune(dstring(set.primary[72:200])); len(id) >= 16 {
+		v.w.Vol.ID = string(id[:16])
 	}
 	if a.reserve.bytes == 0 {
 		return set, nil // the standard allows that there is none

@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,6 +101,7 @@ func TestIntakeFailingDevices(t *testing.T) {
 	img := fatOf(t, p)
 	file := dataFile(t, img)
 	first := testmedia.Where(t, img, file, 0)
+	envelope := testmedia.Where(t, img, strings.Split(file, "/data/")[0]+"/manifest.dsse.json", 0)
 	d := testmedia.NewDevice(t, img, testmedia.DeviceOptions{})
 	for _, tc := range []struct {
 		name   string
@@ -112,6 +115,7 @@ func TestIntakeFailingDevices(t *testing.T) {
 			"→ Insert the medium again and wait for the verdict."}},
 		{"another byte than was signed", altered(first, 0), 3, []string{"HELD: ", "file-altered: a file differs from what was signed", file,
 			"→ Do not use the medium. Ask the sender for a fresh copy and report this."}},
+		{"another medium once the manifest is read", swappedAt(envelope, first), 3, []string{"HELD: ", "file-altered: a file differs from what was signed", file}},
 		// Looking at its folder has already touched the sector, and used nothing of it.
 		{"other bytes the next time", altered(first, 2), 0, []string{"ACCEPTED: "}},
 	} {
@@ -139,6 +143,21 @@ func altered(at int64, nth int) testmedia.Plan {
 	}
 }
 
+// swappedAt is a plan by which the byte at is another one once the byte trigger
+// was read.
+func swappedAt(trigger, at int64) testmedia.Plan {
+	var swapped atomic.Bool
+	return func(r testmedia.Read, p []byte) (int, error) {
+		if r.Over(p, at, 1) && swapped.Load() {
+			p[at-r.Off] ^= 1
+		}
+		if r.Over(p, trigger, 1) {
+			swapped.Store(true)
+		}
+		return len(p), nil
+	}
+}
+
 // dataFile returns the path of a file of a sealed package.
 func dataFile(t *testing.T, img string) string {
 	t.Helper()
@@ -149,4 +168,23 @@ func dataFile(t *testing.T, img string) string {
 	}
 	t.Fatal("no package on the image")
 	return ""
+}
+
+// TestNoMediumInTheDevice: the device of a card reader without a card.
+func TestNoMediumInTheDevice(t *testing.T) {
+	testtool.Root(t)
+	dir, err := os.MkdirTemp("/var/tmp", "sallyport-test-") // devices are switched off below /dev/shm
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	dev := filepath.Join(dir, "empty")
+	if err := unix.Mknod(dev, unix.S_IFBLK|0o600, int(unix.Mkdev(240, 0))); err != nil { // a number for experiments
+		testtool.Unmet(t, err.Error())
+	}
+	for _, command := range []string{"inspect", "intake"} {
+		if r := call(t, command, dev); r.status != 2 || !strings.Contains(r.err, "there is no medium in "+dev+": insert it") {
+			t.Errorf("%s: exit status %d\n%s%s", command, r.status, r.out, r.err)
+		}
+	}
 }

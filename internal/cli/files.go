@@ -21,7 +21,9 @@ import (
 const maxDocument = 32 << 20
 
 // openMedium opens an image file or a block device for reading only. A device
-// that is mounted is refused (O_EXCL): its content would change under the reader.
+// that is mounted is refused (O_EXCL): its content would change under the reader,
+// which is also why nobody can mount it meanwhile. Package reader turns the page
+// cache off for a device.
 func openMedium(path string) (*os.File, error) {
 	name := verdict.Escape(path)
 	st, err := os.Stat(path)
@@ -40,6 +42,9 @@ func openMedium(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, flags, 0)
 	if errors.Is(err, unix.EBUSY) {
 		return nil, control.Failf(control.CodeUsage, "%s is in use: unmount it first", name)
+	}
+	if errors.Is(err, unix.ENOMEDIUM) || errors.Is(err, unix.ENXIO) {
+		return nil, control.Failf(control.CodeUsage, "there is no medium in %s: insert it, and try again", name)
 	}
 	if err != nil {
 		return nil, control.Failf(control.CodeUsage, "cannot open the medium: %v", err)

@@ -110,15 +110,7 @@ func (b *bench) watch(pid int) (stop func()) {
 		defer tick.Stop()
 		for {
 			b.core = max(b.core, peakOf(pid))
-			children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-			for _, c := range children {
-				list, _ := os.ReadFile(c)
-				for _, child := range strings.Fields(string(list)) {
-					if n, err := strconv.Atoi(child); err == nil {
-						b.reader = max(b.reader, peakOf(n))
-					}
-				}
-			}
+			b.noteReaders(pid)
 			select {
 			case <-end:
 				return
@@ -127,6 +119,20 @@ func (b *bench) watch(pid int) (stop func()) {
 		}
 	}()
 	return func() { close(end); <-ended }
+}
+
+// noteReaders notes the highest resident memory of the readers that a process
+// has now.
+func (b *bench) noteReaders(pid int) {
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, c := range children {
+		list, _ := os.ReadFile(c)
+		for _, child := range strings.Fields(string(list)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				b.reader = max(b.reader, peakOf(n))
+			}
+		}
+	}
 }
 
 // peakOf returns VmHWM of a process in bytes; 0 when it has gone. A child that

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sys/unix"
 
 	"sallyport/internal/bench/fatimage"
 	"sallyport/internal/limit"
@@ -131,8 +130,6 @@ func (b *bench) start(path string) (*reader.Session, func(), error) {
 
 // list measures a session from its start to the end of its listing.
 func (b *bench) list(path string, files int) (time.Duration, error) {
-	stop := b.watch(os.Getpid())
-	defer stop()
 	started := time.Now()
 	s, end, err := b.start(path)
 	if err != nil {
@@ -141,6 +138,7 @@ func (b *bench) list(path string, files int) (time.Duration, error) {
 	defer end()
 	list, err := s.List()
 	spent := time.Since(started)
+	b.noteReaders(os.Getpid())
 	if err != nil {
 		return 0, err
 	}
@@ -176,8 +174,6 @@ func good(list *reader.Listing) error {
 // confined measures a session from its start to the hash of the last byte of
 // all files.
 func (b *bench) confined(im image) (time.Duration, error) {
-	stop := b.watch(os.Getpid())
-	defer stop()
 	started := time.Now()
 	s, end, err := b.start(im.path)
 	if err != nil {
@@ -215,6 +211,7 @@ func (b *bench) confined(im image) (time.Duration, error) {
 		}
 	}
 	spent := time.Since(started)
+	b.noteReaders(os.Getpid())
 	if !bytes.Equal(sum.Sum(nil), im.sum) {
 		return 0, fmt.Errorf("%s: what was read is not what was written", im.what)
 	}
@@ -235,26 +232,19 @@ func drain(sum hash.Hash, r io.Reader, buf []byte) error {
 	}
 }
 
-// ddHash measures dd over the first part of a file, hashed as ours is. The pipe
-// between them is as large as the kernel gives without asking.
+// ddHash measures dd over the first part of a file, in a pipe as a shell makes
+// it, hashed as ours is. What a read without a pipe can do is in another row.
 func ddHash(path string, mib int) (time.Duration, error) {
 	started := time.Now()
-	from, to, err := os.Pipe()
-	if err != nil {
-		return 0, err
-	}
-	defer from.Close()
-	if _, err := unix.FcntlInt(from.Fd(), unix.F_SETPIPE_SZ, 1<<20); err != nil {
-		return 0, err
-	}
 	cmd := exec.Command("dd", "if="+path, "bs=1M", fmt.Sprintf("count=%d", mib), "status=none")
-	cmd.Stdout = to
-	err = cmd.Start()
-	to.Close()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
 	}
-	err = drain(sha256.New(), from, make([]byte, 1<<20))
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	err = drain(sha256.New(), out, make([]byte, 1<<20))
 	err = errors.Join(err, cmd.Wait())
 	return time.Since(started), err
 }

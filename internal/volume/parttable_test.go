@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -538,7 +539,13 @@ func TestTablesBeyondTheLimits(t *testing.T) {
 			binary.LittleEndian.PutUint64(d[2048*sector+128*i+32:], 99)
 		}
 		sealGPT(d)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		m := d.open(t)
+		runtime.ReadMemStats(&after)
+		if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
+			t.Errorf("%d KiB of memory for a table", used>>10)
+		}
 		wantProblem(t, m, "medium", "more than 64 problems")
 		if len(m.Problems) > 70 {
 			t.Errorf("%d problems", len(m.Problems))

@@ -3,6 +3,7 @@ package volume
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/exfat"
@@ -55,11 +56,11 @@ func bitLocker(b []byte) bool {
 }
 
 // choose returns the file system that reads the volume, or the finding that
-// none may. What hides the volume's content by its end is box.
-func choose(p *layout.Probe, v *Volume, box string, partition bool) (driver, error) {
-	if name := hidden(p); name != "" {
-		box = name
-	}
+// none may. An end that cannot be read may hide that the volume is a member of a
+// RAID, and is a problem of it; its files are listed all the same, for they may
+// be all that is left of a medium which has less room than it claims.
+func choose(d *layout.Device, v *Volume, partition bool) (driver, error) {
+	p := layout.NewProbe(d, v)
 	claims := claimants(p)
 	var names []string
 	for _, c := range claims {
@@ -74,8 +75,16 @@ func choose(p *layout.Probe, v *Volume, box string, partition bool) (driver, err
 	if partition {
 		table = parttable.Inside(p, bootSector(bytes.Clone(p.At(0, sectorBytes))))
 	}
+	box := hidden(p)
 	if err := p.Err(); err != nil {
 		return driver{}, err
+	}
+	if box == "" && !disc(names) {
+		box = member(p)
+		if f, ok := verdict.Find(p.Err()); ok {
+			v.Problems = append(v.Problems, *f)
+			p = layout.NewProbe(d, v)
+		}
 	}
 	place := layout.At("volume", v.Offset)
 	const erase = "; if one of them is left over from an earlier use, erase the medium (wipefs --all) and format it again"
@@ -100,6 +109,13 @@ func choose(p *layout.Probe, v *Volume, box string, partition bool) (driver, err
 			"the partition begins with %s in the place of a file system: partitions inside a partition are not read", table)
 	}
 	return driver{}, unknown(p, v, partition)
+}
+
+// disc says whether a volume claims to be what discs hold. Those are not looked
+// at from the end: no disc is a member of a RAID, and the last two sectors of a
+// CD that was written track at once are run-out blocks, which cannot be read.
+func disc(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, isoName) || n == udfName })
 }
 
 // begins says whether something that is known begins at a byte of the medium.
@@ -148,15 +164,13 @@ func unknown(p *layout.Probe, v *Volume, partition bool) error {
 // table: the medium then has two contents, as a bootable disc image has.
 func alsoVolume(d *layout.Device) *verdict.Finding {
 	p := layout.NewProbe(d, &Volume{Size: d.Size()})
-	name, box := "", hidden(p)
-	if box == "" {
-		box = member(p)
-	}
-	for _, n := range foreign(p) {
-		name = n
-	}
+	names := foreign(p)
 	for _, c := range claimants(p) {
-		name = c.name
+		names = append(names, c.name)
+	}
+	box := hidden(p)
+	if box == "" && !disc(names) {
+		box = member(p)
 	}
 	place := layout.At("medium", 0)
 	if f, ok := verdict.Find(p.Err()); ok {
@@ -166,8 +180,8 @@ func alsoVolume(d *layout.Device) *verdict.Finding {
 	switch {
 	case box != "":
 		return verdict.New(verdict.FilesystemUnsupported, place, "the whole medium is %s: what its partitions show need not be what it holds; "+erase, box)
-	case name != "":
-		return verdict.New(verdict.FilesystemInconsistent, place, "a whole %s volume and a partition table at once, as on a bootable disc image: systems would see different contents; "+erase, name)
+	case len(names) > 0:
+		return verdict.New(verdict.FilesystemInconsistent, place, "a whole %s volume and a partition table at once, as on a bootable disc image: systems would see different contents; "+erase, names[len(names)-1])
 	}
 	return nil
 }

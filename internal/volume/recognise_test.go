@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -304,4 +305,17 @@ func TestEndThatCannotBeRead(t *testing.T) {
 	if len(m.Volumes[0].Entries) < 5 {
 		t.Error("its files are not listed")
 	}
+	// The run-out blocks of a disc are no reason to refuse it.
+	disc := filepath.Join(t.TempDir(), "x.iso")
+	testtool.Run(t, "genisoimage", "-quiet", "-J", "-R", "-o", disc, testmedia.Folder(t, testmedia.Files{"x": noise(1, 500_000)}))
+	iso, err := os.ReadFile(disc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	iso = append(iso, make([]byte, 4096)...)
+	m, err = volume.Open(&trouble{bytes.NewReader(iso), int64(len(iso)) - 4096, errDevice}, int64(len(iso)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeClean(t, m)
 }

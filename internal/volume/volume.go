@@ -9,9 +9,11 @@
 //
 // # What is read
 //
-// Tables: MBR with extended partitions, GPT with both headers, or none. File
-// systems: FAT12, FAT16, FAT32 with long names, exFAT 1.00. Others are named
-// (filesystem-unsupported), not read. Sectors of tables have 512 or 4096 bytes.
+// Tables: MBR with extended partitions, GPT with both headers, or none, for
+// sectors of 512 and 4096 bytes. File systems: FAT12, FAT16, FAT32 with long
+// names, exFAT 1.00, NTFS, ext2, ext3, ext4, ISO 9660 and UDF. Other tables and
+// file systems, and what hides its content (encryption, RAID, LVM), are named
+// (filesystem-unsupported), not read.
 //
 // # What is checked
 //
@@ -95,7 +97,7 @@ func Open(dev io.ReaderAt, size int64, opt Options) (*Medium, error) {
 		return nil, verdict.New(verdict.Truncated, "byte 0", "the medium has no bytes")
 	}
 	d := layout.NewDevice(dev, size, opt.Limits.MetaBytes)
-	d.Ends(0, size)
+	d.Head(0, size)
 	first := make([]byte, min(size, sectorBytes))
 	if err := d.Read(first, 0, "first sector"); err != nil {
 		return nil, err
@@ -178,16 +180,9 @@ func claimants(p *layout.Probe) (list []driver) {
 }
 
 // walk fills v, which is a partition or the whole medium. What ends the walk
-// becomes its last problem. An end that cannot be read may hide that the volume
-// is a member of a RAID, and is a problem; files are listed all the same, for
-// they may be all that is left of a medium which has less room than it claims.
+// becomes its last problem.
 func walk(d *layout.Device, v *Volume, budget *layout.Budget, partition bool) {
-	end := layout.NewProbe(d, v)
-	box := member(end)
-	if f, ok := verdict.Find(end.Err()); ok {
-		v.Problems = append(v.Problems, *f)
-	}
-	drv, err := choose(layout.NewProbe(d, v), v, box, partition)
+	drv, err := choose(d, v, partition)
 	if err == nil {
 		err = drv.walk(layout.NewWalker(d, v, budget))
 	}

@@ -32,16 +32,18 @@ func (e *ends) fill(p []byte, off int64) bool {
 	return false
 }
 
-// Ends reads both ends of a volume, as far as they are on the medium, for the
+// Head reads the beginning of a volume, as far as it is on the medium, for the
 // calls of [Device.Read] to come. A failure is not told here: whoever needs a
 // byte asks for it, and it is that byte which is then reported.
-func (d *Device) Ends(off, size int64) {
-	size = min(size, d.size-off)
-	if off < 0 || size <= 0 {
-		return
+func (d *Device) Head(off, size int64) {
+	if size = min(size, d.size-off); off >= 0 && size > 0 {
+		d.part(off, min(size, endBytes))
 	}
-	d.part(off, min(size, endBytes))
-	if size > endBytes {
+}
+
+// Tail is Head for the end, without what Head reads.
+func (d *Device) Tail(off, size int64) {
+	if size = min(size, d.size-off); off >= 0 && size > endBytes {
 		tail := off + max(endBytes, size-endBytes)
 		d.part(tail, off+size-tail)
 	}
@@ -64,6 +66,6 @@ func (d *Device) part(off, n int64) {
 		p.data = make([]byte, endBytes)
 	}
 	p.off, p.asked = off, n
-	got, _ := d.r.ReadAt(p.data[:n], off) // see Ends on the error
+	got, _ := d.r.ReadAt(p.data[:n], off) // see Head on the error
 	p.data = p.data[:max(0, min(got, int(n)))]
 }

@@ -11,9 +11,10 @@ type Probe struct {
 	ends int64 // bytes of the volume that are on the medium
 }
 
-// NewProbe returns a Probe of vol, whose ends are read at once.
+// NewProbe returns a Probe of vol, whose beginning is read at once; its end is
+// when somebody asks for a byte of it.
 func NewProbe(dev *Device, vol *Volume) *Probe {
-	dev.Ends(vol.Offset, vol.Size)
+	dev.Head(vol.Offset, vol.Size)
 	return &Probe{dev: dev, vol: vol, ends: max(0, min(vol.Size, dev.Size()-vol.Offset))}
 }
 
@@ -22,6 +23,9 @@ func NewProbe(dev *Device, vol *Volume) *Probe {
 func (p *Probe) At(off int64, n int) []byte {
 	out := p.buf[:n]
 	if p.err == nil && off >= 0 && off <= p.ends-int64(n) {
+		if off >= p.ends-endBytes {
+			p.dev.Tail(p.vol.Offset, p.vol.Size)
+		}
 		if p.err = p.dev.Read(out, p.vol.Offset+off, "signature of a file system"); p.err == nil {
 			return out
 		}

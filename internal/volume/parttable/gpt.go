@@ -129,6 +129,7 @@ func (r *reader) protection(m mbr) {
 // sector 1.
 func (r *reader) gpt(sizes []int64) error {
 	r.Kind = "gpt"
+	r.dev.Tail(0, r.dev.Size()) // where the backup is
 	r.span("the protective MBR", 0, sector512, false)
 	if len(sizes) == 0 {
 		r.problem("protective MBR", "it announces a GPT, and there is no GPT header in sector 1")

@@ -106,6 +106,9 @@ func (b *bench) print() {
 	fmt.Fprintln(tw, "\nWHAT\tOURS\tPEER\tTHEIRS\tOURS/PEER\tWANTED")
 	for _, r := range b.rows {
 		rate := func(d time.Duration) string {
+			if d == 0 {
+				return "–"
+			}
 			return fmt.Sprintf("%.2f s = %.4g %s", d.Seconds(), r.amount/d.Seconds(), r.unit)
 		}
 		wanted, below := r.wanted()

@@ -62,7 +62,7 @@ type Damage struct {
 
 // families returns all of them. This is the list to add a new one to.
 func families() []*Family {
-	return []*Family{partitionFamily(), fatFamily(), exfatFamily(), extFamily(), isoFamily(), udfFamily()}
+	return []*Family{partitionFamily(), fatFamily(), exfatFamily(), extFamily(), isoFamily(), ntfsFamily(), udfFamily()}
 }
 
 // bases returns the base images of all families.

@@ -106,6 +106,9 @@ func (v *volume) content(e *layout.Entry, n *node) error {
 	switch {
 	case c.encrypted():
 		what = "its content is encrypted (EFS)"
+	case c.problem != nil && e.Problem == nil:
+		e.Problem = c.problem
+		return nil
 	case c.compressed() && c.size > 0:
 		what = "its content is compressed (LZNT1)"
 	case n.problem != nil:

@@ -140,14 +140,13 @@ func (v *volume) enter(it *item, near bool) (why string, err error) {
 	}
 	if why != "" {
 		// Its name is all that is known of it.
-		v.unsure = true
 		n.reset()
 		n.rec.base, n.rec.flags, n.rec.seq = 0, recordInUse, it.ref.seq()
 		if it.folder {
 			n.rec.flags |= recordFolder
 		}
 		n.damaged(v, "%s", why)
-		return "", nil
+		return "", v.isHurt(number)
 	}
 	switch {
 	case !n.rec.inUse():
@@ -160,10 +159,24 @@ func (v *volume) enter(it *item, near bool) (why string, err error) {
 	v.claiming = fresh
 	err = v.gather(n)
 	v.claiming = true
-	if n.problem != nil {
-		v.unsure = true
+	if err == nil && n.problem != nil {
+		err = v.isHurt(number)
 	}
 	return "", err
+}
+
+// isHurt remembers that the file with a record is damaged: what it no longer
+// lists is no news.
+func (v *volume) isHurt(number int64) error {
+	v.unsure = true
+	if v.hurt[number] {
+		return nil
+	}
+	if v.hurt == nil {
+		v.hurt = map[int64]bool{}
+	}
+	v.hurt[number] = true
+	return v.w.Memory("the list of damaged files", 64)
 }
 
 // listName lists one name of the file in v.n.

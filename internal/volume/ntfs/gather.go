@@ -238,6 +238,12 @@ func (v *volume) extension(n *node, in ref) (fresh bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if why != "" && v.claiming && v.seen != nil {
+		// It is damaged: this file has the loss, and nobody else is to be told.
+		if _, err := v.mark(v.seen, in.number()); err != nil {
+			return false, err
+		}
+	}
 	if why == "" {
 		switch r := &v.ext; {
 		case !r.inUse():

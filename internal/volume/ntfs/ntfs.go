@@ -100,8 +100,9 @@ type volume struct {
 	units    []uint16
 	pending  []folder
 	times    [64]timeText
-	named    int64 // names in indexes that lead to records of users
-	unsure   bool  // damage was met: counts need not agree
+	named    int64          // names in indexes that lead to records of users
+	unsure   bool           // damage was met: counts need not agree
+	hurt     map[int64]bool // records of files that are damaged
 	broken   tally
 	orphans  tally
 	freeUsed tally

@@ -83,7 +83,7 @@ func (v *volume) sweepUsed(r *record, used, fresh bool) (names int64) {
 		}
 	}
 	switch {
-	case !fresh:
+	case !fresh, r.base != 0 && v.hurt[r.base.number()]:
 	case r.base != 0:
 		v.orphans.add(where(), fmt.Sprintf("it continues file record %d, which does not list it", r.base.number()))
 	case names > 0:

@@ -34,10 +34,11 @@ type piece struct {
 
 // send streams the files asked for in the order in which they begin on the
 // device. Pieces that lie together are read together, and no block is read
-// twice, with two exceptions: a block that files share which do not follow each
-// other in that order (no file system that is read here puts two files in one
-// block of the device, but for contents that stand inside its structures), and
-// the place where the device fails.
+// twice, with three exceptions: small gaps between the pieces of one file, which
+// are dropped and read again for the file that they belong to; a block that
+// files share which do not follow each other in that order (no file system that
+// is read here puts two files in one block of the device, but for contents that
+// stand inside its structures); and the place where the device fails.
 func (s *server) send() {
 	order := s.asked
 	s.asked = nil

@@ -1,6 +1,7 @@
 package ext
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -55,7 +56,19 @@ func (v *volume) indexBlock(d *reading, p []byte, logical int64) bool {
 	}
 }
 
-// readIndex goes through the tree and notes what it says of each block.
+// indexWalk is a walk through the tree of a folder, in the order of the hashes.
+type indexWalk struct {
+	d     *reading
+	x     *index
+	path  [3]indexNode
+	level int
+	depth int    // of the nodes that lead to leaves
+	next  uint32 // no block that comes has lower hashes
+	off   int64  // of the node that was read last
+}
+
+// readIndex goes through the tree and notes what it says of each block. Each
+// block is met once, so that the walk is no longer than the folder.
 func (v *volume) readIndex(d *reading) error {
 	blocks := d.n.size / v.block
 	if blocks > int64(v.leafRoom) {
@@ -64,88 +77,102 @@ func (v *volume) readIndex(d *reading) error {
 		}
 		v.leafRoom = int(blocks)
 	}
-	x := &index{blocks: make([]leafBlock, blocks)}
 	v.starts = v.starts[:0]
 	at := int64(0)
 	for _, e := range v.dirExtents {
 		v.starts = append(v.starts, at)
 		at += e.Len / v.block
 	}
-	var path [3]indexNode
-	level, depth, next := 0, 0, uint32(0)
-	for logical := int64(0); ; {
-		p, off, err := v.indexNode(logical, level, d)
+	w := &indexWalk{d: d, x: &index{blocks: make([]leafBlock, blocks)}}
+	for logical := int64(0); logical >= 0; {
+		why, err := v.enterNode(w, logical)
+		if err == nil && why == "" {
+			logical, why = v.nextNode(w)
+		}
 		if err != nil {
 			return err
 		}
-		if level == 0 {
-			most := 2
-			if v.incompat&incompatLargeDir != 0 {
-				most = 3
-			}
-			info := p[atRootInfo:][:rootInfoBytes]
-			if x.version, depth = info[4], int(info[6]); le.Uint32(info) != 0 || x.version >= hashes || info[5] != rootInfoBytes || depth >= most || info[7]&1 != 0 {
-				return v.problem(d, off+atRootInfo, "its hash tree begins with % x, which is no root of a tree that systems know", info)
-			}
-		}
-		x.blocks[logical].seen, x.blocks[logical].node = true, true
-		entries, why := v.nodeEntries(d, p, level == 0)
 		if why != "" {
-			return v.problem(d, off, "its hash tree is damaged: %s", why)
+			return v.problem(d, w.off, "its hash tree is damaged: %s", why)
 		}
-		high := uint32(mostHash)
-		if level > 0 {
-			high = x.blocks[logical].high
-		}
-		path[level] = indexNode{entries, 0, high}
-		// On to the next node, over leaves and out of nodes that are done.
-		logical = -1
-		for level >= 0 && logical < 0 {
-			node := &path[level]
-			if node.i == len(node.entries) {
-				level--
-				continue
-			}
-			e := node.entries[node.i:]
-			block := int64(le.Uint32(e[4:]) & blockMask)
-			low, high := next, node.high
-			if node.i > 0 {
-				low = le.Uint32(e) &^ 1
-			}
-			node.i += indexBytes
-			if node.i < len(node.entries) {
-				after := le.Uint32(node.entries[node.i:])
-				// A hash with the lowest bit set says that the names with this hash
-				// begin in the block before.
-				if high = after &^ 1; after&1 == 0 && high > 0 {
-					high -= 2
-				}
-			}
-			if block >= blocks || x.blocks[block].seen {
-				return v.problem(d, off, "its hash tree leads to its block %d twice or behind its %d blocks", block, blocks)
-			}
-			if low < next || node.i < len(node.entries) && le.Uint32(node.entries[node.i:])&^1 < low {
-				return v.problem(d, off, "the hashes in its hash tree are not in order at %#x", low)
-			}
-			next = low
-			x.blocks[block] = leafBlock{low, high, true, level < depth}
-			if level < depth {
-				logical = block
-			}
-		}
-		if level < 0 {
-			break
-		}
-		level++
 	}
-	for i, b := range x.blocks {
+	for i, b := range w.x.blocks {
 		if !b.seen {
 			return v.problem(d, d.n.off, "its hash tree does not lead to its block %d: some systems show what is there and others do not", i)
 		}
 	}
-	x.check = d.n.flags&flagCasefold == 0
-	d.index = x
+	w.x.check = d.n.flags&flagCasefold == 0
+	d.index = w.x
 	return nil
+}
+
+// enterNode reads the node in a block of the folder, or says what is wrong with it.
+func (v *volume) enterNode(w *indexWalk, logical int64) (why string, err error) {
+	p, off, err := v.indexNode(logical, w.level, w.d)
+	if err != nil {
+		return "", err
+	}
+	w.off = off
+	high := uint32(mostHash)
+	if w.level == 0 {
+		most := 2
+		if v.incompat&incompatLargeDir != 0 {
+			most = 3
+		}
+		info := p[atRootInfo:][:rootInfoBytes]
+		w.x.version, w.depth = info[4], int(info[6])
+		if le.Uint32(info) != 0 || w.x.version >= hashes || info[5] != rootInfoBytes || w.depth >= most || info[7]&1 != 0 {
+			return fmt.Sprintf("% x is no root of a tree that systems know", info), nil
+		}
+	} else {
+		high = w.x.blocks[logical].high
+	}
+	w.x.blocks[logical].seen, w.x.blocks[logical].node = true, true
+	entries, why := v.nodeEntries(w.d, p, w.level == 0)
+	w.path[w.level] = indexNode{entries, 0, high}
+	return why, nil
+}
+
+// nextNode goes on to the next node, over leaves and out of nodes that are done,
+// and returns its block, or -1 behind the last.
+func (v *volume) nextNode(w *indexWalk) (logical int64, why string) {
+	blocks := w.x.blocks
+	for w.level >= 0 {
+		node := &w.path[w.level]
+		if node.i == len(node.entries) {
+			w.level--
+			continue
+		}
+		e := node.entries[node.i:]
+		block, low, high := int64(le.Uint32(e[4:])&blockMask), w.next, node.high
+		if node.i > 0 {
+			low = le.Uint32(e) &^ 1
+		}
+		if node.i += indexBytes; node.i < len(node.entries) {
+			after := le.Uint32(node.entries[node.i:])
+			if after&^1 < low {
+				return 0, fmt.Sprintf("the hash %#x comes after %#x", after, low)
+			}
+			// A hash with the lowest bit set says that the names with this hash
+			// begin in the block before.
+			if high = after &^ 1; after&1 == 0 && high > 0 {
+				high -= 2
+			}
+		}
+		if block >= int64(len(blocks)) || blocks[block].seen {
+			return 0, fmt.Sprintf("it leads to block %d twice or behind its %d blocks", block, len(blocks))
+		}
+		if low < w.next {
+			return 0, fmt.Sprintf("the hash %#x comes after %#x", low, w.next)
+		}
+		w.next = low
+		blocks[block] = leafBlock{low, high, true, w.level < w.depth}
+		if w.level < w.depth {
+			w.level++
+			return block, ""
+		}
+	}
+	return -1, ""
 }
 
 // indexNode reads the block of a folder that is a node at a level of its tree.

@@ -585,4 +585,18 @@ func TestPastThePageCache(t *testing.T) {
 			same(t, examine(t, quiet(t), d.Path, nil).whole, someFiles())
 		})
 	}
+	t.Run("an image that was opened directly", func(t *testing.T) {
+		dev, err := os.OpenFile(img, os.O_RDONLY|unix.O_DIRECT, 0)
+		if err != nil {
+			t.Skip(err) // this file system cannot
+		}
+		defer dev.Close()
+		s, err := reader.Start(t.Context(), quiet(t), dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		got, _ := readAll(t, s)
+		same(t, got, someFiles())
+	})
 }

@@ -57,7 +57,7 @@ func newSource(dev *os.File, log zerolog.Logger) (*source, error) {
 	if !s.block {
 		// A hint; without it all is the same, but a cold file is read in smaller steps.
 		_ = unix.Fadvise(int(dev.Fd()), 0, 0, unix.FADV_SEQUENTIAL)
-		return s, nil
+		return s, s.cached(flags)
 	}
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
 		s.sysfs = filepath.Join(sysfsDevices, fmt.Sprintf("%d:%d", unix.Major(sys.Rdev), unix.Minor(sys.Rdev)))
@@ -65,8 +65,20 @@ func newSource(dev *os.File, log zerolog.Logger) (*source, error) {
 	}
 	if err := s.direct(flags); err != nil {
 		log.Debug().Str("medium", verdict.Escape(dev.Name())).Err(err).Msg("medium is read through the page cache")
+		return s, s.cached(flags)
 	}
 	return s, nil
+}
+
+// cached makes sure that any bytes can be read, whatever the file was opened with.
+func (s *source) cached(flags int) error {
+	if flags&unix.O_DIRECT == 0 {
+		return nil
+	}
+	if _, err := unix.FcntlInt(s.dev.Fd(), unix.F_SETFL, flags&^unix.O_DIRECT); err != nil {
+		return fmt.Errorf("cannot read %s through the page cache: %w", s.dev.Name(), err)
+	}
+	return nil
 }
 
 // direct turns the page cache off for a block device and notes its blocks.

@@ -30,7 +30,7 @@ func SealExt(img []byte) {
 	}
 	first, total := int64(le.Uint32(super[20:])), int64(le.Uint32(super[4:]))
 	s.perGroup, s.inodes = int64(le.Uint32(super[32:])), int64(le.Uint32(super[40:]))
-	if s.inode < 128 || s.inode > s.block || s.desc < 32 || s.desc > 1024 || s.perGroup == 0 || s.inodes == 0 {
+	if s.inode < 128 || s.inode > s.block || s.inode&(s.inode-1) != 0 || s.desc < 32 || s.desc > 1024 || s.desc&(s.desc-1) != 0 || s.perGroup == 0 || s.inodes == 0 {
 		return
 	}
 	for g := int64(0); g < min(64, (total-first+s.perGroup-1)/s.perGroup); g++ {

@@ -13,8 +13,9 @@ import (
 	"sallyport/internal/volume/udf"
 )
 
-// Two names of [drivers] that one volume may have at once.
+// Names of [drivers]; the last two one volume may have at once.
 const (
+	extName = "ext2, ext3 or ext4"
 	isoName = "ISO 9660"
 	udfName = "UDF"
 )

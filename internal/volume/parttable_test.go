@@ -179,6 +179,22 @@ func TestSectorsOfAnMBR(t *testing.T) {
 	}
 }
 
+// What a file holds is no file system, even where the other size of sectors
+// would put a partition.
+func TestContentIsNoPartition(t *testing.T) {
+	const from, at = 1 << 20, 8 << 20
+	for _, magic := range []string{"PK\x03\x04", "\x1F\x8B\x08", "%PDF-", strings.Repeat("\xAA", 1080) + "\x53\xEF", strings.Repeat("\xFE", 4096)} {
+		fat := testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 20}, testmedia.Files{"a.bin": noise(1, 15<<20)})
+		testmedia.Poke(t, fat, at-from, []byte(magic)...)
+		img := testmedia.Partitioned(t, "mbr", fat)
+		m := open(t, img)
+		mustBeClean(t, m)
+		if m.Volumes[0].Offset != from || len(m.Volumes[0].Entries) != 1 {
+			t.Errorf("volumes %v", ranges(m))
+		}
+	}
+}
+
 // disk is a medium of zeros that a case writes into.
 type disk []byte
 

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -118,10 +119,16 @@ func disc(names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, isoName) || n == udfName })
 }
 
-// begins says whether something that is known begins at a byte of the medium.
+// begins says whether a file system or a container begins at a byte of the
+// medium. A file may begin there instead, so that marks of files say nothing,
+// and the two bytes of ext are too few: its block size has to exist as well.
 func begins(d *layout.Device, off int64) (bool, error) {
 	p := layout.NewProbe(d, &Volume{Offset: off, Size: d.Size() - off})
-	found := len(claimants(p)) > 0 || len(foreign(p)) > 0 || hidden(p) != "" || loose(p) != ""
+	found := len(foreign(p)) > 0 || hidden(p) != ""
+	for _, c := range claimants(p) {
+		const blockShift = 1024 + 24
+		found = found || c.name != extName || binary.LittleEndian.Uint32(p.At(blockShift, 4)) <= 6
+	}
 	return found && p.Err() == nil, p.Err()
 }
 

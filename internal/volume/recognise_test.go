@@ -151,6 +151,14 @@ func TestForeignMarksAreNamed(t *testing.T) {
 	}
 }
 
+// BitLocker To Go puts a FAT in front of what it hides, for its own reader.
+func TestBitLockerToGoIsNoFAT(t *testing.T) {
+	img := testmedia.FAT(t, testmedia.Options{Bits: 32}, testmedia.Files{"BitLockerToGo.exe": nil})
+	testmedia.Poke(t, img, 424, []byte("\x3B\xD6\x67\x49\x29\x2E\xD8\x4A\x83\x99\xF6\xA3\x39\xE3\xD0\x01")...)
+	mustBeNamed(t, open(t, img), "BitLocker (encrypted)")
+	mustBeNamed(t, open(t, testmedia.Partitioned(t, "mbr", img)), "BitLocker (encrypted)")
+}
+
 // mdVersion1 is the superblock of a RAID 1 that stands in a sector, with its
 // checksum (the kernel's md_p.h and md.c).
 func mdVersion1(at int64) string {

@@ -163,7 +163,7 @@ func drivers() []driver {
 		{"exFAT", func(p *layout.Probe) bool { return exfat.Recognise(p.At(0, sectorBytes)) }, exfat.Walk},
 		{"FAT", func(p *layout.Probe) bool { return fat.Recognise(p.At(0, sectorBytes)) }, fat.Walk},
 		{"NTFS", ntfs.Recognise, ntfs.Walk},
-		{"ext2, ext3 or ext4", ext.Recognise, ext.Walk},
+		{extName, ext.Recognise, ext.Walk},
 		{isoName, iso9660.Recognise, iso9660.Walk},
 		{udfName, udf.Recognise, udf.Walk},
 	}

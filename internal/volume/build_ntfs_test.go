@@ -403,3 +403,38 @@ func sealNTFS(img []byte) {
 		copy(img[ntfsMirror*sector:ntfsFree*sector], img[ntfsMFT*sector:])
 	}
 }
+
+// scatterMFT puts the end of the master file table of a built volume elsewhere,
+// and says so in a record that extends the first one, as systems do when there
+// are too many pieces.
+func scatterMFT(img []byte, keep int) {
+	const whole = 30 // records that stay
+	b := &ntfsBuilder{img: img, next: keep / sector, used: make([]byte, ntfsSize/8)}
+	tail := b.take(2 * (ntfsRecords - whole))
+	from := (ntfsMFT + 2*whole) * sector
+	copy(img[tail.at*sector:], img[from:ntfsMirror*sector])
+	clear(img[from : ntfsMirror*sector])
+	le := binary.LittleEndian
+	list := []byte{}
+	for _, a := range []struct{ kind, lowest, record, instance int }{
+		{0x10, 0, 0, 0}, {0x30, 0, 0, 2}, {0x80, 0, 0, 3}, {0x80, 2 * whole, 15, 0}, {0xB0, 0, 0, 4},
+	} {
+		p := make([]byte, 32)
+		le.PutUint32(p, uint32(a.kind))
+		p[4], p[7], p[24] = 32, 26, byte(a.instance)
+		le.PutUint64(p[8:], uint64(a.lowest))
+		le.PutUint64(p[16:], ntfsRef(a.record))
+		list = append(list, p...)
+	}
+	data := ntfsOutside(0x80, "", 0, ntfsRecords*1024, 0, ntfsRun{ntfsMFT, 2 * whole})
+	le.PutUint64(data[40:], ntfsRecords*1024)
+	b.record(0, 1, 0, ntfsStandard(), ntfsInside(0x20, "", list), ntfsInside(0x30, "", ntfsKey(5, 3, "$MFT", false)), data,
+		ntfsOutside(0xB0, "", 0, 8, 0, ntfsRun{ntfsFree, 1}))
+	b.record(15, 1, ntfsRef(0), ntfsOutside(0x80, "", 2*whole, 0, 0, tail))
+	img[ntfsFree*sector+1] |= 1 << 7 // record 15 in the bitmap
+	bits := img[(keep/sector-1)*sector:]
+	for i := tail.at; i < tail.at+tail.n; i++ {
+		bits[i/8] |= 1 << (i % 8)
+	}
+	sealNTFS(img)
+}

@@ -42,10 +42,39 @@ func TestTheSmallNTFSIsGood(t *testing.T) {
 	}
 }
 
+// The master file table may be in pieces that its own first record cannot list.
+func TestNTFSWhoseFileTableIsInPieces(t *testing.T) {
+	img, keep := buildNTFS()
+	whole, err := volume.Open(bytes.NewReader(img), int64(len(img)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scatterMFT(img, keep)
+	m, err := volume.Open(bytes.NewReader(img), int64(len(img)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sane(t, m)
+	mustBeClean(t, m)
+	v, w := m.Volumes[0], whole.Volumes[0]
+	if len(v.Entries) != len(w.Entries) {
+		t.Fatalf("%d entries, and %d when it is in one piece", len(v.Entries), len(w.Entries))
+	}
+	for i := range v.Entries {
+		if v.Entries[i].Path != w.Entries[i].Path || v.Entries[i].Size != w.Entries[i].Size {
+			t.Errorf("%+v, and %+v when it is in one piece", v.Entries[i], w.Entries[i])
+		}
+	}
+}
+
 func FuzzNTFS(f *testing.F) {
 	img, keep := buildNTFS()
 	f.Add(img[:keep], uint32(len(img)-keep), true)
 	f.Add(img[:keep], uint32(len(img)-keep), false)
+	pieces := bytes.Clone(img)
+	scatterMFT(pieces, keep)
+	keep += 30 << 10
+	f.Add(pieces[:keep], uint32(len(img)-keep), true)
 	f.Fuzz(func(t *testing.T, data []byte, pad uint32, seal bool) {
 		if seal {
 			data = bytes.Clone(data)

@@ -3,6 +3,7 @@ package corpus
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -209,7 +210,7 @@ func ntfsFields() (list []Field) {
 }
 
 func ntfsDamages() map[string]Damage {
-	return map[string]Damage{
+	list := map[string]Damage{
 		// bit PLACE N VALUE sets one bit of a bitmap.
 		"bit": {[]Kind{PlaceK, Number, Number}, func(img *Image, a []Arg) { ntfsBit(img, img.At(a[0]), a[1].N, a[2].N != 0) }},
 		// free FILE N marks the Nth cluster of its content as free.
@@ -252,6 +253,14 @@ func ntfsDamages() map[string]Damage {
 				img.SetNumber(at+2*int64(i), 2, uint64(c))
 			}
 		}},
+	}
+	maps.Copy(list, ntfsOtherDamages())
+	return list
+}
+
+// ntfsOtherDamages are those of indexes, the log and reparse points.
+func ntfsOtherDamages() map[string]Damage {
+	return map[string]Damage{
 		// chain DIR N makes each N blocks of the index a circle: each block has
 		// nothing but the way to the next.
 		"chain": {[]Kind{Word, Number}, func(img *Image, a []Arg) {
@@ -282,11 +291,6 @@ func ntfsDamages() map[string]Damage {
 				page[0x30] = byte(i)
 				img.Write(at+4096*i, page...)
 			}
-		}},
-		// reparse FILE TAG changes the tag of its reparse point.
-		"reparse": {[]Kind{Word, Number}, func(img *Image, a []Arg) {
-			p := ntfsPlanOf(img)
-			img.SetNumber(p.value(img, p.findAttribute(img, a[0].Text+":c0")), 4, uint64(a[1].N))
 		}},
 		// to-reparse FILE TAG turns its content, which has to be in the record, into
 		// a reparse point and leaves no content.

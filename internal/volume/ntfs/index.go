@@ -28,8 +28,9 @@ type frame struct {
 	pos     int // of the entry at hand
 	end     int
 	at      int64 // of buf on the device
-	inner   bool  // its entries have blocks below them
-	entered bool  // the block below the entry at hand was gone through
+	root    bool
+	inner   bool // its entries have blocks below them
+	entered bool // the block below the entry at hand was gone through
 }
 
 // open reads the index header at head of f.buf (INDEX_HEADER in layout.h).
@@ -64,7 +65,8 @@ func (f *frame) entry() (e []byte, flags uint16, why string) {
 	switch {
 	case length < need || length%8 != 0 || length > len(e):
 		return nil, 0, fmt.Sprintf("an entry with a key of %d bytes has a length of %d", key, length)
-	case flags&entryHasBlock != 0 != f.inner:
+	case flags&entryHasBlock != 0 && !f.inner, flags&entryHasBlock == 0 && f.inner && !f.root:
+		// A root that once had blocks may say so when it needs none any more.
 		return nil, 0, "an entry of a leaf has a block below it, or one of an inner node has none"
 	}
 	return e[:length], flags, ""
@@ -76,7 +78,7 @@ func (f *frame) place() int64 { return f.at + int64(f.pos) }
 // openIndex prepares to go through the index of v.dir.
 func (v *volume) openIndex(what string) (blockBytes int64, why string) {
 	n := &v.dir
-	if !n.hasRoot || len(n.root) < rootHeadBytes {
+	if !n.hasRoot || len(n.root) < rootHeadBytes+indexHeadBytes {
 		return 0, "it has no index"
 	}
 	blockBytes = int64(le.Uint32(n.root[8:]))
@@ -85,6 +87,8 @@ func (v *volume) openIndex(what string) (blockBytes int64, why string) {
 		return 0, "its index is not one of names"
 	case !isPower(blockBytes) || blockBytes < 512 || blockBytes > maxIndexBlock:
 		return 0, fmt.Sprintf("its index has blocks of %d bytes", blockBytes)
+	case n.root[rootHeadBytes+12]&indexHasBlocks != 0 && n.blocks.kind == 0:
+		return 0, "its index says that it has blocks, and has none"
 	case !n.blocks.plain() || !n.bitmap.plain():
 		return 0, "its index or the bitmap of it has holes, or is compressed or encrypted"
 	}
@@ -182,6 +186,7 @@ func (v *volume) walkIndex(dir *folder, what string) (why string, at int64, err 
 	f := &v.frames[0]
 	f.buf = append(f.buf[:0], v.dir.root...)
 	f.at, _ = v.mft.place(v.dir.rootAt)
+	f.root = true
 	if why := f.open(rootHeadBytes); why != "" {
 		return why, f.at, nil
 	}

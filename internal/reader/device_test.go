@@ -163,6 +163,7 @@ func TestEveryBlockThatFails(t *testing.T) {
 	const block = 4096
 	for name, img := range smallMedia(t) {
 		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) {
+			t.Parallel()
 			d := testmedia.NewDevice(t, img, testmedia.DeviceOptions{})
 			cfg := quiet(t)
 			good := examine(t, cfg, d.Path, nil)

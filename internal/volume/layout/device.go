@@ -29,8 +29,9 @@ func (d *Device) Size() int64 { return d.size }
 
 // Read fills p from the absolute offset off; what names the structure. Its
 // error is a [*verdict.Finding]: truncated where the medium ends, unreadable
-// where it does not answer, over-limit when the budget is used up. Bytes of p
-// are not to be used then.
+// where it does not answer or for the reason that the medium's reader gives as a
+// finding, over-limit when the budget is used up. Bytes of p are not to be used
+// then.
 func (d *Device) Read(p []byte, off int64, what string) error {
 	if off < 0 || off > d.size || int64(len(p)) > d.size-off {
 		return verdict.New(verdict.Truncated, At(what, off),

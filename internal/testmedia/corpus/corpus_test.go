@@ -31,7 +31,7 @@ var counts = map[string]int{
 	"fat":       250,
 	"exfat":     221,
 	"ext":       227,
-	"iso9660":   245,
+	"iso9660":   250,
 	"ntfs":      375,
 	"udf":       266,
 }

@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"encoding/binary"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -16,7 +17,8 @@ import (
 //	iso-joliet   genisoimage, Joliet
 //	iso-plain    genisoimage, neither; names of 8 and 3 characters alone
 //	iso-xorriso  xorriso, Rock Ridge, Joliet and ISO 9660:1999
-//	iso-deep     genisoimage, Rock Ridge and Joliet, with a relocated folder
+//	iso-deep     genisoimage, Rock Ridge and Joliet, with a relocated folder;
+//	             levels=9 folders below each other
 //
 // The option block makes the logical blocks of iso-plain and iso-joliet smaller.
 func isoFamily() *Family {
@@ -32,7 +34,11 @@ func isoFamily() *Family {
 			},
 			"iso-deep": func(t testing.TB, o *Options) Base {
 				tree := o.Tree()
-				tree["1/2/3/4/5/6/7/8/9/far.txt"] = noise(7, 2500)
+				path := ""
+				for i := range o.Number("levels", "9") {
+					path += strconv.FormatInt(i+1, 10) + "/"
+				}
+				tree[path+"far.txt"] = noise(7, 2500)
 				return Base{testmedia.Genisoimage(t, testmedia.Folder(t, tree), "-no-pad", "-R", "-J"), []testmedia.Files{tree}}
 			},
 		},

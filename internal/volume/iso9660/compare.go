@@ -32,7 +32,7 @@ func (t *tree) remember(f *folder, name uint64, plain bool) error {
 		return nil
 	}
 	if len(t.files) == cap(t.files) {
-		more := max(1024, cap(t.files)/4)
+		more := min(max(1024, cap(t.files)/4), 16<<10) // little room to spare: it is paid for
 		if err := t.w.Memory("the comparison of the trees", int64(more)*fileRefBytes); err != nil {
 			return err
 		}

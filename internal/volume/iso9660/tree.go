@@ -96,12 +96,13 @@ func (t *tree) begin(f *folder) int64 {
 // i: they will be read next and are read in one go.
 func (t *tree) until(i int) int64 {
 	begin := t.begin(&t.pending[i])
-	end := begin + int64(t.pending[i].size)
+	own := begin + int64(t.pending[i].size)
+	end := own
 	for i++; i < len(t.pending) && end-begin < windowBytes && t.begin(&t.pending[i]) == end; i++ {
 		end += int64(t.pending[i].size)
 	}
 	if end > t.w.Dev.Size() {
-		end = begin + int64(t.pending[i-1].size)
+		return own
 	}
 	return end
 }
@@ -208,6 +209,8 @@ func (t *tree) take(c *contents, r *record) error {
 	}
 	k := &t.rock
 	switch {
+	case t.rocky && (r.folder() && k.hasChild || !r.folder() && k.moved):
+		return t.w.Inconsistent(place.String(), "it carries a mark of a relocated folder that does not fit it: Linux would hide it or show another folder there")
 	case r.folder() && t.rocky && k.moved:
 		c.moved++
 	case c.holder:

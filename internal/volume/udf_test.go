@@ -153,7 +153,7 @@ func odd() []testmedia.UDFNode {
 		{Name: "streams.bin", Data: []byte("main"), Streams: []testmedia.UDFNode{{Name: "one", Data: udfNoise(7, 5000)}, {Name: "two", Data: []byte("2")}}},
 		{Name: "gone.txt", Deleted: true},
 		{Name: "hidden.txt", Hidden: true, Data: []byte("hidden")},
-		{Name: "sym", Type: 12, Data: []byte{5, 1, 0, 0, 'a'}},
+		{Name: "sym", Type: 12, Data: []byte{5, 2, 0, 0, 8, 'a'}},
 		{Name: "fifo", Type: 9}, {Name: "socket", Type: 10}, {Name: "char", Type: 7}, {Name: "block", Type: 6},
 		{Name: "realtime", Type: 249, Data: udfNoise(8, 600)}, {Name: "strange", Type: 251},
 	}

@@ -387,3 +387,16 @@ func samePieces(t *testing.T, dev io.ReaderAt, e volume.Entry, source string) {
 		at = end
 	}
 }
+
+// The magic number alone may stand in the table of a FAT.
+func TestMagicOfExtInAFAT(t *testing.T) {
+	img := testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 20, ClusterSectors: 1}, testmedia.Files{"a": noise(1, 700)})
+	testmedia.Poke(t, img, 1024, noise(2, 512)...)
+	testmedia.Poke(t, img, 1080, 0x53, 0xEF)
+	_, vols, _ := problems(open(t, img))
+	for _, p := range vols {
+		if strings.Contains(p, "claims to be") {
+			t.Error(p)
+		}
+	}
+}

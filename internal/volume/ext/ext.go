@@ -92,9 +92,28 @@ type folder struct {
 	ino, above uint32
 }
 
-// Recognise says whether a volume has the superblock of an ext2, ext3 or ext4.
+// Recognise says whether a volume claims to have the superblock of an ext2, ext3
+// or ext4. Two bytes of magic are few (a FAT may have them in its table), so
+// that most of some other fields have to be possible as well; which of them is
+// not is for [Walk] to say.
 func Recognise(p *layout.Probe) bool {
-	return le.Uint16(p.At(superOff+atMagic, 2)) == superMagic
+	b := p.At(superOff, 128)
+	if le.Uint16(b[atMagic:]) != superMagic {
+		return false
+	}
+	possible := 0
+	for _, fits := range []bool{
+		le.Uint32(b[atLogBlock:]) <= maxLogBlock,
+		le.Uint32(b[atLogCluster:]) == le.Uint32(b[atLogBlock:]),
+		le.Uint32(b[atRevision:]) <= 1,
+		le.Uint32(b[atCreator:]) <= lastCreator,
+		le.Uint32(b[atFirstBlock:]) <= 1,
+	} {
+		if fits {
+			possible++
+		}
+	}
+	return possible >= 3
 }
 
 // Walk reads the volume that w.Vol describes. Its error is the finding that

@@ -104,6 +104,7 @@ const (
 	oldFirstInode         = 11
 	oldDescBytes          = 32
 	creatorHurd           = 1
+	lastCreator           = 4 // Lites
 	sumTypeCRC32C         = 1
 )
 

@@ -54,7 +54,7 @@ var table = map[string]rule{
 	"internal/volume/fat":       {"medium verdict volume/layout", "as above"},
 	"internal/volume/exfat":     {"medium verdict volume/layout", "as above"},
 	"internal/volume/ext":       {"medium verdict volume/layout", "as above"},
-	"internal/volume/ntfs":      {"medium verdict volume/layout", "as above"},
+	"internal/volume/ntfs":      {"limit medium verdict volume/layout", "as above"},
 	"internal/volume/iso9660":   {"medium verdict volume/layout", "as above"},
 	"internal/volume/udf":       {"medium verdict volume/layout", "as above"},
 	"internal/volume":           {"limit medium verdict volume/exfat volume/ext volume/fat volume/iso9660 volume/layout volume/ntfs volume/parttable volume/udf", "as above"},

@@ -13,8 +13,9 @@ import (
 
 const (
 	// Index entries that are worked off together, in the order of their records.
-	batchItems = 8192
-	batchText  = 512 << 10
+	batchItems = 32 << 10
+	batchText  = 2 << 20
+	itemBytes  = 24
 )
 
 // item is one index entry.
@@ -71,6 +72,23 @@ func (v *volume) readFolder(dir folder) error {
 		return v.w.Inconsistent(layout.At(where, a), "the entries there and at byte %d have the same name", b)
 	}
 	return nil
+}
+
+// room makes room in the batch for one more item with a name of n bytes.
+func (v *volume) room(n int) error {
+	cost := 0
+	if len(v.batch) == cap(v.batch) {
+		more := max(256, cap(v.batch))
+		v.batch, cost = slices.Grow(v.batch, more), more*itemBytes
+	}
+	if cap(v.text)-len(v.text) < n {
+		more := max(16<<10, cap(v.text))
+		v.text, cost = slices.Grow(v.text, more), cost+more
+	}
+	if cost == 0 {
+		return nil
+	}
+	return v.w.Memory("the names of a folder", int64(cost))
 }
 
 // flush works off the batch.

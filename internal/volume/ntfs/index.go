@@ -93,6 +93,7 @@ func (v *volume) openIndex(what string) (blockBytes int64, why string) {
 		return 0, "its index or the bitmap of it has holes, or is compressed or encrypted"
 	}
 	v.index.reset(v.w, what, n.blocks.ext, n.blocks.initialised)
+	v.index.windows(max(blockBits, bits.TrailingZeros64(uint64(blockBytes))))
 	return blockBytes, ""
 }
 
@@ -282,6 +283,9 @@ func (v *volume) collect(dir *folder, e []byte, at int64) (why string, err error
 		if err := v.flush(dir); err != nil {
 			return "", err
 		}
+	}
+	if err := v.room(len(key.name)); err != nil {
+		return "", err
 	}
 	v.batch = append(v.batch, item{
 		ref: to, at: at, name: uint32(len(v.text)), length: uint16(len(key.name)), space: key.space,

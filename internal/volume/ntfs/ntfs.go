@@ -37,7 +37,7 @@
 // $Extend under names that begin with "$") are checked and not listed.
 //
 // Entries of one folder come in the order of their file records, in portions
-// of 8,192, which lets the MFT be read in one direction.
+// of 32,768, which lets the MFT be read in one direction.
 package ntfs
 
 import (
@@ -144,9 +144,6 @@ func (v *volume) open() error {
 	}
 	v.boot, w.Vol.ID = *b, b.id()
 	v.present = min(v.clusters, (w.Dev.Size()-v.off+v.cluster-1)/v.cluster)
-	if err := w.Memory("the buffers of an NTFS reader", batchItems*40+batchText); err != nil {
-		return err
-	}
 	for _, step := range []func() error{
 		func() error { return v.checkBackup(sector) },
 		func() error { return w.Clusters(uint32(v.clusters)) },

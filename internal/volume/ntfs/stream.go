@@ -7,14 +7,19 @@ import (
 )
 
 const (
-	windowBits  = 16
-	windowSlots = 16
-	windowBytes = 1 << windowBits
+	// windowBits is the size of a window, as a power of two: what is read in
+	// order is read in pieces of 64 KiB.
+	windowBits = 16
+	// blockBits is the least size of a window over the blocks of an index, which
+	// are read in the order of names; windows of 64 KiB would be read again and
+	// again for 4 KiB each.
+	blockBits = 14
+	// keptBits is what a stream keeps in its windows.
+	keptBits = 20
 )
 
 // stream reads the value of an attribute that stands in clusters (the master
-// file table, a bitmap, the blocks of an index) in windows of 64 KiB and keeps
-// 16 of them.
+// file table, a bitmap, the blocks of an index) in windows, and keeps 1 MiB.
 type stream struct {
 	w      *layout.Walker
 	what   string
@@ -22,10 +27,14 @@ type stream struct {
 	starts []int64 // where each extent begins in the value
 	size   int64   // bytes that may be read
 	last   int     // the extent that answered last
-	slots  [windowSlots]struct {
-		block int64 // number of the window held, plus one
-		data  []byte
-	}
+	bits   int     // size of a window
+	slots  []window
+}
+
+// window is a part of a value that was read.
+type window struct {
+	block int64 // its number, plus one
+	data  []byte
 }
 
 // reset starts over with another value.
@@ -39,10 +48,21 @@ func (s *stream) reset(w *layout.Walker, what string, ext []layout.Extent, size 
 		at += x.Len
 	}
 	s.size = min(size, at)
+	s.windows(windowBits)
+}
+
+// windows forgets what was read and makes windows of 2^bits bytes.
+func (s *stream) windows(bits int) {
+	s.bits = bits
+	if n := 1 << (keptBits - bits); len(s.slots) < n {
+		s.slots = append(s.slots, make([]window, n-len(s.slots))...)
+	}
 	for i := range s.slots {
 		s.slots[i].block = 0
 	}
 }
+
+func (s *stream) slot(block int64) *window { return &s.slots[block&(1<<(keptBits-s.bits)-1)] }
 
 // place returns where byte off, which must be below size, is on the device and
 // how many bytes follow it there without a gap.
@@ -86,10 +106,10 @@ func (s *stream) read(p []byte, off int64) error {
 // from returns the bytes from off to the end of their window: at least one. It
 // is an error of the caller to ask behind size.
 func (s *stream) from(off int64) ([]byte, error) {
-	block := off >> windowBits
-	slot := &s.slots[block%windowSlots]
+	block := off >> s.bits
+	slot := s.slot(block)
 	if slot.block != block+1 {
-		n := min(windowBytes, s.size-block<<windowBits)
+		n := min(1<<s.bits, s.size-block<<s.bits)
 		if int64(cap(slot.data)) < n {
 			if err := s.w.Memory("the buffers of an NTFS reader", n); err != nil {
 				return nil, err
@@ -98,16 +118,16 @@ func (s *stream) from(off int64) ([]byte, error) {
 		}
 		slot.data = slot.data[:n]
 		slot.block = 0 // a window half read is not to be found again
-		if err := s.read(slot.data, block<<windowBits); err != nil {
+		if err := s.read(slot.data, block<<s.bits); err != nil {
 			return nil, err
 		}
 		slot.block = block + 1
 	}
-	return slot.data[off-block<<windowBits:], nil
+	return slot.data[off-block<<s.bits:], nil
 }
 
 // holds says whether the window of off was read already.
 func (s *stream) holds(off int64) bool {
-	block := off >> windowBits
-	return s.slots[block%windowSlots].block == block+1
+	block := off >> s.bits
+	return s.slot(block).block == block+1
 }

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"sallyport/internal/limit"
@@ -266,6 +267,9 @@ func (b *listingBuilder) entry(e wire.Entry) error {
 		if err := mayReport(e.Problem); err != nil {
 			return err
 		}
+	}
+	if n := len(b.list.Entries); n == cap(b.list.Entries) { // append would move them three times as often
+		b.list.Entries = slices.Grow(b.list.Entries, max(1024, n))
 	}
 	b.list.Entries = append(b.list.Entries, Entry{
 		ID: uint32(len(b.list.Entries)), Volume: len(b.list.Volumes) - 1,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -398,5 +399,32 @@ func TestMagicOfExtInAFAT(t *testing.T) {
 		if strings.Contains(p, "claims to be") {
 			t.Error(p)
 		}
+	}
+}
+
+// Media that were resized and converted are as good as new ones.
+func TestExtThatWasChangedByItsTools(t *testing.T) {
+	files := tree(100)
+	dir := testmedia.Folder(t, files)
+	for _, o := range []testmedia.ExtOptions{{Type: "ext2"}, {Type: "ext3", Block: 1024}, {Features: "^64bit,^flex_bg"}, {Block: 1024, Features: "meta_bg,^resize_inode,^64bit,^flex_bg"}} {
+		o.SizeMiB, o.Inode = 32, 128
+		img := testmedia.ExtFrom(t, o, dir)
+		for _, step := range []string{
+			"truncate -s 200M IMG", "resize2fs -f IMG", "e2fsck -fyD IMG", "resize2fs -f IMG 60M", "tune2fs -U random IMG", "tune2fs -I 256 IMG",
+			"tune2fs -O extents,metadata_csum IMG", "e2fsck -fy IMG", "resize2fs -b IMG",
+		} {
+			w := strings.Fields(strings.ReplaceAll(step, "IMG", img))
+			cmd := exec.Command(testtool.Need(t, w[0]), w[1:]...)
+			if out, err := cmd.CombinedOutput(); err != nil && w[0] != "e2fsck" { // it ends with 1 when it has changed something
+				t.Fatalf("%s: %v\n%s", step, err, out)
+			}
+			m := open(t, img)
+			mustBeClean(t, m)
+			if n := len(m.Volumes[0].Entries); n < len(files) {
+				t.Errorf("%s: %d entries", step, n)
+			}
+		}
+		v := open(t, img).Volumes[0]
+		sameNodes(t, "the source", listed(t, img, v), sourced(t, dir), false)
 	}
 }

@@ -30,7 +30,7 @@ var counts = map[string]int{
 	"partition": 147,
 	"fat":       250,
 	"exfat":     221,
-	"ext":       227,
+	"ext":       228,
 	"iso9660":   250,
 	"ntfs":      375,
 	"udf":       266,

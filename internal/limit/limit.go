@@ -12,7 +12,6 @@ import (
 // Limits is one documented table of ceilings. The zero value allows nothing.
 type Limits struct {
 	Entries   int64         // directory entries of one medium, files and folders together
-	Files     int64         // files of one package
 	FileBytes int64         // bytes of one file
 	Bytes     int64         // bytes of one medium's files together
 	Depth     int           // folders below each other
@@ -29,7 +28,6 @@ type Limits struct {
 func Default() Limits {
 	return Limits{
 		Entries:   200_000,
-		Files:     100_000,
 		FileBytes: 64 << 30,
 		Bytes:     256 << 30,
 		Depth:     32,

@@ -11,17 +11,9 @@ import (
 	"sallyport/internal/verdict"
 )
 
-// Ceilings of a listing that no limit of the configuration names. Package
-// volume stays below them.
-const (
-	maxVolumes  = 128
-	maxLabel    = 64   // bytes of a volume's label, and of its id
-	maxProblems = 4096 // of the medium and its volumes together
-	maxDeleted  = 64   // names of deleted entries of a volume
-	// maxKept is the bytes of the frames whose texts the listing keeps. Package
-	// volume has as much for its own form of them, which is the larger one.
-	maxKept = 40 << 20
-)
+// maxProblems of the medium and its volumes together: those that are written
+// down, and for each the one that ends its walk.
+const maxProblems = (limit.Volumes + 1) * (limit.Problems + 1)
 
 // Listing is everything on a medium, as the reader found it. It is foreign:
 // checked against the limits and for form, never trusted for its content.
@@ -85,7 +77,7 @@ func (t *talk) list() (*Listing, error) {
 	b := listingBuilder{
 		talk:    t,
 		entries: limit.NewBudget("entries of a medium", t.limits.Entries),
-		kept:    limit.NewBudget("bytes of texts in the listing of a medium", maxKept),
+		kept:    limit.NewBudget("bytes of texts in the listing of a medium", limit.ListingBytes),
 	}
 	for !b.done {
 		typ, payload, err := t.in.Next()
@@ -194,11 +186,11 @@ func (b *listingBuilder) volume(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(b.list.Volumes) >= maxVolumes {
-		return lie("more than %d volumes", maxVolumes)
+	if len(b.list.Volumes) >= limit.Volumes {
+		return lie("more than %d volumes", limit.Volumes)
 	}
-	if len(v.Label) > maxLabel || len(v.ID) > maxLabel {
-		return lie("a volume with a label of %d and an id of %d bytes, at most %d", len(v.Label), len(v.ID), maxLabel)
+	if len(v.Label) > limit.LabelBytes || len(v.ID) > limit.LabelBytes {
+		return lie("a volume with a label of %d and an id of %d bytes, at most %d", len(v.Label), len(v.ID), limit.LabelBytes)
 	}
 	if v.FS != "" && !medium.KnownFileSystem(v.FS) {
 		return lie("a file system %q", v.FS)
@@ -234,7 +226,7 @@ func (b *listingBuilder) deleted(payload []byte) error {
 		return lie("a deleted entry before the first volume")
 	}
 	v := &b.list.Volumes[len(b.list.Volumes)-1]
-	if len(v.DeletedNames) >= maxDeleted || int64(len(v.DeletedNames)) >= v.Deleted {
+	if len(v.DeletedNames) >= limit.DeletedNames || int64(len(v.DeletedNames)) >= v.Deleted {
 		return lie("more names of deleted entries than there are")
 	}
 	if err := checkPath(path, b.limits); err != nil {

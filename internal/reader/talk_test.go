@@ -237,9 +237,9 @@ func TestLiesCostTheMedium(t *testing.T) {
 		"progress over what may be read":       func(s *script) { s.frame(wire.TypeProgress, number(1<<62)) },
 		"more entries than allowed":            func(s *script) { s.medium().volume().entries(make7()...).listed() },
 		"too many problems":                    func(s *script) { s.medium(); many(s, maxProblems+1) },
-		"too many volumes":                     func(s *script) { s.medium(); volumes(s, maxVolumes+1) },
-		"a volume with a long label":           func(s *script) { s.medium().named(strings.Repeat("l", maxLabel+1), "") },
-		"a volume with a long id":              func(s *script) { s.medium().named("", strings.Repeat("i", maxLabel+1)) },
+		"too many volumes":                     func(s *script) { s.medium(); volumes(s, limit.Volumes+1) },
+		"a volume with a long label":           func(s *script) { s.medium().named(strings.Repeat("l", limit.LabelBytes+1), "") },
+		"a volume with a long id":              func(s *script) { s.medium().named("", strings.Repeat("i", limit.LabelBytes+1)) },
 		"a finding with a long text":           func(s *script) { s.medium().frame(wire.TypeProblem, longFinding()) },
 		"an empty path":                        entry(wire.Entry{}),
 		"an absolute path":                     entry(wire.Entry{Path: "/etc/passwd"}),
@@ -352,7 +352,7 @@ func TestTextsOfAListingAreBounded(t *testing.T) {
 	if f, ok := verdict.Find(err); !ok || f.Reason != verdict.OverLimit {
 		t.Errorf("the listing ended with %v", err)
 	}
-	if most := int64(maxKept + 1<<20); say.said > most {
+	if most := int64(limit.ListingBytes + 1<<20); say.said > most {
 		t.Errorf("%d bytes were taken, at most %d should be", say.said, most)
 	}
 }
@@ -362,7 +362,7 @@ func TestTheLargestListingPasses(t *testing.T) {
 	limits := limit.Default()
 	s := new(script)
 	s.medium()
-	for range maxVolumes {
+	for range limit.Volumes {
 		s.named(strings.Repeat("\uFFFD", 11), "1234-5678")
 	}
 	for left := limits.Entries; left > 0; left -= 500 {
@@ -381,7 +381,7 @@ func TestTheLargestListingPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if int64(len(list.Entries)) != limits.Entries || len(list.Volumes) != maxVolumes {
+	if int64(len(list.Entries)) != limits.Entries || len(list.Volumes) != limit.Volumes {
 		t.Errorf("%d entries, %d volumes", len(list.Entries), len(list.Volumes))
 	}
 }

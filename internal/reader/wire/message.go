@@ -69,7 +69,7 @@ const MaxAlign = 64 << 10
 // AppendList encodes a list request; the limits of time stay with the parent.
 func AppendList(b []byte, q Request) []byte {
 	l := q.Limits
-	for _, v := range []int64{q.Size, q.Align, l.Entries, l.Files, l.FileBytes, l.Bytes, int64(l.Depth), int64(l.NameBytes), int64(l.PathBytes), l.MetaBytes} {
+	for _, v := range []int64{q.Size, q.Align, l.Entries, l.FileBytes, l.Bytes, int64(l.Depth), int64(l.NameBytes), int64(l.PathBytes), l.MetaBytes} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(v))
 	}
 	return b
@@ -80,7 +80,7 @@ func ParseList(b []byte) (Request, error) {
 	c := cursor{rest: string(b)}
 	var q Request
 	l := &q.Limits
-	q.Size, q.Align, l.Entries, l.Files, l.FileBytes, l.Bytes = c.i64(), c.i64(), c.i64(), c.i64(), c.i64(), c.i64()
+	q.Size, q.Align, l.Entries, l.FileBytes, l.Bytes = c.i64(), c.i64(), c.i64(), c.i64(), c.i64()
 	if q.Align < 1 || q.Align > MaxAlign || q.Align&(q.Align-1) != 0 {
 		c.fail("an alignment that is none")
 	}

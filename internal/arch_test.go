@@ -50,7 +50,7 @@ var table = map[string]rule{
 	"internal/tpm": {"dsse tpm/attest verdict", "the only owner of the TPM"},
 
 	"internal/volume/layout":    {"limit medium verdict", "parsers take bytes and give shapes"},
-	"internal/volume/parttable": {"verdict volume/layout", "as above"},
+	"internal/volume/parttable": {"limit verdict volume/layout", "as above"},
 	"internal/volume/fat":       {"medium verdict volume/layout", "as above"},
 	"internal/volume/exfat":     {"medium verdict volume/layout", "as above"},
 	"internal/volume/ext":       {"medium verdict volume/layout", "as above"},

@@ -3,6 +3,7 @@ package parttable
 import (
 	"fmt"
 
+	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/layout"
 )
@@ -197,8 +198,8 @@ func (r *reader) logical(box mbrEntry, sectorBytes int64) error {
 	seen := make(map[uint64]bool)
 	for at := boxStart; ; {
 		where := layout.At("extended boot record", int64(at)*sectorBytes)
-		if len(seen) > maxPartitions {
-			r.finding(verdict.New(verdict.OverLimit, where, "there are more than %d logical partitions", maxPartitions))
+		if len(seen) > limit.Volumes {
+			r.finding(verdict.New(verdict.OverLimit, where, "there are more than %d logical partitions", limit.Volumes))
 			return nil
 		}
 		if seen[at] {

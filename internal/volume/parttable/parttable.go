@@ -32,6 +32,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/layout"
 )
@@ -54,10 +55,6 @@ type Table struct {
 const (
 	sector512  = 512
 	sector4096 = 4096
-	// maxPartitions bounds the tables and chains that are followed. GPT
-	// writers reserve 128 entries; nobody needs more on a data medium.
-	maxPartitions = 128
-	maxProblems   = 64
 )
 
 var le = binary.LittleEndian
@@ -78,10 +75,10 @@ func (r *reader) problem(where, detail string, args ...any) {
 
 func (r *reader) finding(f *verdict.Finding) {
 	switch n := len(r.Problems); {
-	case n < maxProblems:
+	case n < limit.Problems:
 		r.Problems = append(r.Problems, *f)
-	case n == maxProblems:
-		r.Problems = append(r.Problems, *verdict.New(verdict.OverLimit, "partition table", "it has more than %d problems; the rest was not examined", maxProblems))
+	case n == limit.Problems:
+		r.Problems = append(r.Problems, *verdict.New(verdict.OverLimit, "partition table", "it has more than %d problems; the rest was not examined", limit.Problems))
 	}
 }
 
@@ -166,8 +163,8 @@ func (r *reader) primaries() (sizes []int64, err error) {
 // logical partitions, which stand inside another one. It returns false when
 // there are too many.
 func (r *reader) add(where string, start, count uint64, sectorBytes int64, inner bool) bool {
-	if len(r.Partitions) >= maxPartitions {
-		r.finding(verdict.New(verdict.OverLimit, where, "there are more than %d partitions", maxPartitions))
+	if len(r.Partitions) >= limit.Volumes {
+		r.finding(verdict.New(verdict.OverLimit, where, "there are more than %d partitions", limit.Volumes))
 		return false
 	}
 	const most = 1 << 49 // sectors; two of them times 4096 are below 2⁶³

@@ -18,7 +18,7 @@ func TestExitStatuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ntfs := write(t, filepath.Join(t.TempDir(), "ntfs.img"), append([]byte("\xeb\x52\x90NTFS    "), make([]byte, 1<<20)...))
+	luks := write(t, filepath.Join(t.TempDir(), "luks.img"), append([]byte("LUKS\xba\xbe\x00\x02"), make([]byte, 1<<20)...))
 	cut := unknown(t)
 	testmedia.CutInside(t, cut, "notes.txt")
 	for _, tc := range []struct {
@@ -30,7 +30,7 @@ func TestExitStatuses(t *testing.T) {
 		{"accepted", []string{"intake", definition(t, o)}, 0, "ACCEPTED"},
 		{"held", []string{"intake", unknown(t)}, 3, "no-manifest"},
 		{"held as damaged", []string{"intake", cut}, 3, "truncated"},
-		{"could not be checked: file system", []string{"inspect", ntfs}, 5, "filesystem-unsupported"},
+		{"could not be checked: file system", []string{"inspect", luks}, 5, "filesystem-unsupported"},
 		{"failed: no trust bundle", []string{"trust", "install", o.Small("definition.json")}, 1, "trust bundle"},
 		{"usage: unknown command", []string{"open"}, 2, "--help"},
 		{"usage: missing argument", []string{"intake"}, 2, "sallyport intake --help"},
@@ -44,7 +44,7 @@ func TestExitStatuses(t *testing.T) {
 			}
 		})
 	}
-	for _, args := range [][]string{{"status"}, {"intake", ntfs}, {"ems", "tally"}} {
+	for _, args := range [][]string{{"status"}, {"intake", luks}, {"ems", "tally"}} {
 		if r := at(t, fresh, args...); r.status != 5 || !strings.Contains(r.err, "sallyport init") {
 			t.Errorf("%v at a station that is not initialised: exit status %d\n%s", args, r.status, r.err)
 		}

@@ -84,6 +84,10 @@ func TestInspectGoodMedia(t *testing.T) {
 func TestInspectDamagedMedia(t *testing.T) {
 	files := testmedia.Files{"one.bin": noise(1, 100_000), "two.bin": noise(2, 100_000), "three.txt": []byte("three\n")}
 	fat, exfat := testmedia.FAT(t, testmedia.Options{}, files), testmedia.ExFAT(t, testmedia.Options{}, files)
+	tree := testmedia.Folder(t, files)
+	iso, ext4 := testmedia.Genisoimage(t, tree, "-R", "-J"), testmedia.ExtFrom(t, testmedia.ExtOptions{}, tree)
+	ntfs, udf := testmedia.NTFS(t, testmedia.Options{}, files), testmedia.EmptyUDF(t, testmedia.UDFOptions{})
+	gpt, mbr := testmedia.Partitioned(t, "gpt", fat), testmedia.Partitioned(t, "mbr", fat)
 	damaged := func(img string, change func(img string)) string {
 		img = testmedia.Copy(t, img)
 		change(img)
@@ -111,6 +115,15 @@ func TestInspectDamagedMedia(t *testing.T) {
 		{"exFAT: entry set with a bad checksum", damaged(exfat, func(i string) { testmedia.BreakEntrySet(t, i, "one.bin") }), 3, "the file system contradicts itself", `byte \d+`},
 		{"exFAT: boot checksum", damaged(exfat, func(i string) { testmedia.Poke(t, i, 100, 0xFF) }), 3, "the file system contradicts itself", `byte \d+|boot`},
 		{"exFAT: cut inside a file", damaged(exfat, func(i string) { testmedia.CutInside(t, i, "two.bin") }), 3, "the medium ends before", `byte \d+`},
+		{"GPT: checksum", damaged(gpt, func(i string) { testmedia.Poke(t, i, 512+56, 0xFF) }), 3, "the file system contradicts itself", `GPT.*byte \d+`},
+		{"MBR: partition behind the end", damaged(mbr, func(i string) { testmedia.Poke(t, i, 446+12, 0xFF, 0xFF, 0xFF, 0x7F) }), 3, "the medium ends before", `entry 1`},
+		{"ISO 9660: cut", damaged(iso, func(i string) { cutAt(t, i, 300<<10) }), 3, "the medium ends before", `byte \d+`},
+		{"ISO 9660: trees that differ", testmedia.Genisoimage(t, tree, "-R", "-J", "-hide-joliet", "three.txt"), 3, "the file system contradicts itself", `tree`},
+		{"ext4: superblock", damaged(ext4, func(i string) { testmedia.Poke(t, i, 1024+4, 0xFF, 0xFF) }), 3, "the file system contradicts itself", `superblock`},
+		{"ext4: cut", damaged(ext4, func(i string) { cutAt(t, i, 1<<20) }), 3, "the medium ends before", `superblock`},
+		{"NTFS: boot sector", damaged(ntfs, func(i string) { testmedia.Poke(t, i, 13, 3) }), 3, "the file system contradicts itself", `boot sector`},
+		{"NTFS: cut", damaged(ntfs, func(i string) { cutAt(t, i, 2<<20) }), 3, "the medium ends before", `byte \d+`},
+		{"UDF: cut", damaged(udf, func(i string) { cutAt(t, i, 1<<20) }), 3, "the medium ends before", `byte \d+`},
 		{"zero bytes", empty, 3, "", `.`},
 		{"nothing on it", blank(""), 5, "the file system is not one this station reads", `.`},
 		{"LUKS", blank("LUKS\xba\xbe\x00\x02"), 5, "the file system is not one this station reads", `LUKS`},
@@ -175,5 +188,13 @@ func TestInspectEscapesNames(t *testing.T) {
 				t.Errorf("%v does not show %q:\n%q", args[:1], shown, r.out)
 			}
 		}
+	}
+}
+
+// cutAt ends an image early.
+func cutAt(t *testing.T, img string, size int64) {
+	t.Helper()
+	if err := os.Truncate(img, size); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -211,8 +211,12 @@ func buildExFAT() []byte {
 	for c := 2; c <= 11; c++ {
 		at(2)[(c-2)/8] |= 1 << ((c - 2) % 8)
 	}
-	upcase := at(3)[:8]
-	copy(upcase, "\xFF\xFF\x61\x00\x41\x00\x42\x00")
+	upcase := le.AppendUint16(at(3)[:0], 0xFFFF) // of ASCII letters only
+	upcase = le.AppendUint16(upcase, 'a')
+	for c := uint16('A'); c <= 'Z'; c++ {
+		upcase = le.AppendUint16(upcase, c)
+	}
+	upcase = le.AppendUint16(le.AppendUint16(upcase, 0xFFFF), 1<<16-1-'z')
 	sum := uint32(0)
 	for _, c := range upcase {
 		sum = sum<<31 + sum>>1 + uint32(c)
@@ -224,7 +228,7 @@ func buildExFAT() []byte {
 	root[32] = 0x82
 	le.PutUint32(root[32+4:], sum)
 	le.PutUint32(root[32+20:], 3)
-	le.PutUint64(root[32+24:], 8)
+	le.PutUint64(root[32+24:], uint64(len(upcase)))
 	copy(root[64:], "\x83\x04c\x00a\x00r\x00d\x00")
 	n := 96
 	n += copy(root[n:], exfatSet("folder", true, 5, sector, true))
@@ -252,11 +256,19 @@ func exfatSet(name string, dir bool, first uint32, size int, plain bool) []byte 
 	le.PutUint64(set[32+8:], uint64(size))
 	le.PutUint32(set[32+20:], first)
 	le.PutUint64(set[32+24:], uint64(size))
+	hash := uint16(0)
 	for i, u := range units {
 		p := set[64+i/15*32:]
 		p[0] = 0xC1
 		le.PutUint16(p[2+i%15*2:], u)
+		if 'a' <= u && u <= 'z' {
+			u -= 'a' - 'A'
+		}
+		for _, c := range []uint16{u & 0xFF, u >> 8} {
+			hash = hash<<15 + hash>>1 + c
+		}
 	}
+	le.PutUint16(set[32+4:], hash)
 	sealSet(set)
 	return set
 }

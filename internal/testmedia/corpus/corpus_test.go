@@ -29,7 +29,7 @@ import (
 var counts = map[string]int{
 	"partition": 147,
 	"fat":       250,
-	"exfat":     221,
+	"exfat":     236,
 	"ext":       228,
 	"iso9660":   250,
 	"ntfs":      375,

@@ -42,6 +42,23 @@ func exfatFamily() *Family {
 				n := 12 * exfat(img).sector
 				img.Write(n, img.Read(0, int(n))...)
 			}},
+			// upcase makes the checksum of the up-case table good.
+			"upcase": {Do: func(img *Image, _ string) {
+				p := exfat(img)
+				sum := uint32(0)
+				for _, c := range img.Read(p.upcaseAt, int(img.Number(p.upcase+24, 8))) {
+					sum = sum<<31 + sum>>1 + uint32(c)
+				}
+				img.SetNumber(p.upcase+4, 4, uint64(sum))
+			}},
+			// name makes the hash of a file's name good, and the checksum of its set.
+			"name": {Arg: true, Do: func(img *Image, file string) {
+				off := exfat(img).find(img, file).off
+				set := img.Read(off, 32*(1+int(img.Number(off+1, 1))))
+				hashName(set)
+				sealEntrySet(set)
+				img.Write(off, set...)
+			}},
 			// set makes the checksum of a file's entry set good.
 			"set": {Arg: true, Do: func(img *Image, file string) {
 				off := exfat(img).find(img, file).off
@@ -281,11 +298,22 @@ func entrySet(name string, attributes byte, first uint32, size int64) []byte {
 	le.PutUint64(stream[8:], uint64(size))
 	le.PutUint32(stream[20:], first)
 	le.PutUint64(stream[24:], uint64(size))
-	hash := uint16(0)
 	for i, u := range units {
 		part := set[64+i/15*32:]
 		part[0] = 0xC1
 		le.PutUint16(part[2+2*(i%15):], u)
+	}
+	hashName(set)
+	sealEntrySet(set)
+	return set
+}
+
+// hashName makes the hash of the name in an entry set good (section 7.6.4).
+// Letters beyond ASCII count as capitals.
+func hashName(set []byte) {
+	hash := uint16(0)
+	for i := range int(set[32+3]) {
+		u := binary.LittleEndian.Uint16(set[64+i/15*32+2+2*(i%15):])
 		if 'a' <= u && u <= 'z' {
 			u -= 'a' - 'A'
 		}
@@ -293,7 +321,5 @@ func entrySet(name string, attributes byte, first uint32, size int64) []byte {
 			hash = hash<<15 + hash>>1 + uint16(c)
 		}
 	}
-	le.PutUint16(stream[4:], hash)
-	sealEntrySet(set)
-	return set
+	binary.LittleEndian.PutUint16(set[32+4:], hash)
 }

@@ -1,17 +1,19 @@
 // Package exfat reads exFAT 1.00 from an untrusted volume: both boot regions,
-// the file allocation table, the allocation bitmap, the up-case table's
-// checksum, folders and the clusters of each file. It reads no content. The
-// rules are those of Microsoft's exFAT specification; TexFAT, with its second
-// table and bitmap, is named and not read.
+// the file allocation table, the allocation bitmap, the up-case table, folders
+// and the clusters of each file. It reads no content. The rules are those of
+// Microsoft's exFAT specification; TexFAT, with its second table and bitmap, is
+// named and not read.
 //
 // Damage of the volume (its files may not be used): boot regions with a bad
 // checksum or that differ; a missing, short or second bitmap or up-case table;
-// clusters that belong to two; a folder whose clusters do not fit its size or
-// that holds entry sets with a bad checksum or in bad order, critical entries
-// nobody knows, entries behind its end, or two of one name. A set that cannot
-// be read hides a name: that is why it counts against the volume. Damage of
-// one file: its clusters do not fit its size, are not marked as used, run in a
-// circle or off the medium, or its name cannot be shown.
+// an up-case table that systems read in two ways; clusters that belong to two; a
+// folder whose clusters do not fit its size or that holds entry sets with a bad
+// checksum or in bad order, critical entries nobody knows, entries behind its
+// end, names with a wrong hash, or two of one name. A set that cannot be read
+// hides a name, and a name with a wrong hash is found by some systems only: that
+// is why they count against the volume. Damage of one file: its clusters do not
+// fit its size, are not marked as used, run in a circle or off the medium, or
+// its name cannot be shown.
 //
 // Bytes of a file beyond its ValidDataLength are zeros by the specification,
 // whatever stands in its clusters: they become an extent at [layout.Zeros].
@@ -38,11 +40,13 @@ type volume struct {
 	table  *layout.Cache
 	bitmap *layout.Cache // nil until the root folder's entry is found
 
-	set     []byte // the entry set at hand
-	name    []byte
-	units   []uint16
-	upcase  bool // the up-case table was seen
-	pending []folder
+	set      []byte // the entry set at hand
+	name     []byte
+	capitals []byte // the name in the volume's own
+	units    []uint16
+	upcase   bool     // the up-case table was seen
+	upper    []uint16 // what it says; nil while nothing is known of it
+	pending  []folder
 }
 
 // folder is one that was found and is still to be read.

@@ -116,7 +116,10 @@ func (v *volume) fileSet(dir, where string, rec []byte, off int64) (broken bool,
 	stream := v.set[layout.RecordBytes:][:layout.RecordBytes]
 	var good bool
 	v.name, good = layout.AppendName(v.name[:0], v.units)
-	v.w.Names.Add(v.w.Names.Hash(v.name), off)
+	if err := v.checkHash(stream, place); err != nil {
+		return false, err
+	}
+	v.noteName(off)
 	extra := 0
 	if v.set[21] >= 100 {
 		extra = 1

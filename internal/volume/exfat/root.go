@@ -120,38 +120,3 @@ func (v *volume) readBitmap(rec []byte, place string) error {
 	v.bitmap = layout.NewCacheOf(v.w.Dev, "allocation bitmap", v.heap.Chain)
 	return v.mustBeUsed("allocation bitmap", v.heap.Chain)
 }
-
-// readUpcase checks the checksum of the up-case table (section 7.2.2). The
-// table itself is not used: names are compared more strictly than by it.
-func (v *volume) readUpcase(rec []byte, place string) error {
-	first, size, want := le.Uint32(rec[20:]), le.Uint64(rec[24:]), le.Uint32(rec[4:])
-	const most = 128 << 10 // one entry for each UTF-16 unit
-	switch {
-	case v.upcase:
-		return v.w.Inconsistent(place, "there is a second up-case table")
-	case size == 0 || size > most:
-		return v.w.Inconsistent(place, "an up-case table of %d bytes", size)
-	}
-	v.upcase = true
-	f, err := v.follow(first, int64(size), false, layout.Place{What: "up-case table", Off: -1})
-	if err != nil {
-		return err
-	}
-	if f != nil {
-		return v.w.Problem(f)
-	}
-	var sum uint32
-	for _, x := range v.heap.Chain {
-		p := make([]byte, x.Len)
-		if err := v.w.Dev.Read(p, x.Off, "up-case table"); err != nil {
-			return err
-		}
-		for _, c := range p {
-			sum = (sum<<31 | sum>>1) + uint32(c)
-		}
-	}
-	if sum != want {
-		return v.w.Inconsistent(place, "the checksum of the up-case table is %08x and should be %08x", sum, want)
-	}
-	return nil
-}

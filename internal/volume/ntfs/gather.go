@@ -35,24 +35,26 @@ type fileName struct {
 // node is a file or folder: what its record and the records that extend it say.
 // One is used again and again.
 type node struct {
-	rec      record
-	modified uint64
-	attrs    uint32 // DOS attributes
-	names    []fileName
-	text     []byte // room for names
-	data     content
-	hasData  bool
-	streams  []altStream
-	reparse  bool
-	tag      uint32
-	root     []byte // value of the index root
-	rootAt   int64  // where it stands in the master file table
-	hasRoot  bool
-	blocks   content // of the index
-	bitmap   content // of the index, or of the master file table
-	inBitmap []byte  // the bitmap when it is in the record
-	other    content // whatever else is in clusters
-	current  *content
+	rec         record
+	modified    uint64
+	hasStandard bool
+	attrs       uint32 // DOS attributes
+	names       []fileName
+	text        []byte // room for names
+	data        content
+	hasData     bool
+	streams     []altStream
+	reparse     bool
+	tag         uint32
+	root        []byte // value of the index root
+	rootAt      int64  // where it stands in the master file table
+	hasRoot     bool
+	blocks      content // of the index
+	bitmap      content // of the index, or of the master file table
+	inBitmap    []byte  // the bitmap when it is in the record
+	hasBitmap   bool
+	other       content // whatever else is in clusters
+	current     *content
 	// problem is the first damage met.
 	problem *verdict.Finding
 }
@@ -176,6 +178,7 @@ func (v *volume) takeListed(n *node) error {
 	const headBytes = 26
 	v.ext.number = -1
 	listed, there := 0, count(&n.rec)-1 // the list does not list itself
+	before, named := uint32(0), false
 	for p := v.list; len(p) > 0; {
 		length := 0
 		if len(p) >= headBytes {
@@ -197,6 +200,11 @@ func (v *volume) takeListed(n *node) error {
 		kind, lowest, in, instance := le.Uint32(p), int64(le.Uint64(p[8:])), ref(le.Uint64(p[16:])), le.Uint16(p[24:])
 		name := p[nameAt : nameAt+nameLen]
 		p = p[length:]
+		if kind < before || kind == before && named && nameLen == 0 {
+			n.damaged(v, "its attribute list is not in the order of types and names: systems would find different attributes")
+			return nil
+		}
+		before, named = kind, nameLen > 0
 		r := &n.rec
 		if in != n.rec.ref() {
 			fresh, err := v.extension(n, in)

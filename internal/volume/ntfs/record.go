@@ -117,7 +117,6 @@ type attribute struct {
 	pairs             []byte
 	allocated         int64
 	size, initialised int64
-	compressionUnit   uint8
 }
 
 // next reads the attribute at pos, which is r.first or what next returned
@@ -142,6 +141,9 @@ func (r *record) next(pos int, a *attribute) (after int, done bool, why string) 
 		return 0, true, fmt.Sprintf("the attribute of type %#x has a length of %d bytes", kind, length)
 	case kind == 0 || kind%16 != 0 || kind < a.kind:
 		return 0, true, fmt.Sprintf("an attribute of type %#x follows one of type %#x", kind, a.kind)
+	case kind == a.kind && nameLen == 0 && len(a.name) > 0:
+		// Some systems look for an attribute no further than to here.
+		return 0, true, fmt.Sprintf("an attribute of type %#x without a name follows one that has a name", kind)
 	case b[8] > 1:
 		return 0, true, fmt.Sprintf("the attribute of type %#x is neither inside nor outside of the record", kind)
 	case nameLen > 0 && (nameAt < 24 || nameAt+nameLen > int(length)):
@@ -179,7 +181,6 @@ func (a *attribute) outside(b []byte) (why string) {
 		return fmt.Sprintf("the attribute of type %#x claims its clusters %d to %d", a.kind, lowest, highest)
 	}
 	a.lowest, a.highest, a.pairs = lowest, highest, b[pairs:]
-	a.compressionUnit = b[34]
 	if lowest > 0 { // sizes are in the first piece alone
 		return ""
 	}

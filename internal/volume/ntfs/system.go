@@ -147,8 +147,9 @@ func (v *volume) collate(a, b []byte) int {
 const restartBytes = 4096
 
 // checkLog looks at the two restart pages of $LogFile, as ntfs-3g's logfile.c
-// does. An empty log is filled with FF. The younger page decides: the log is
-// closed when it has no client, or says that the volume is clean.
+// does. An empty log is filled with FF: both pages, for one alone is damage. The
+// younger page decides: the log is closed when it has no client, or says that
+// the volume is clean.
 func (v *volume) checkLog(c *content) error {
 	v.index.reset(v.w, "log", c.ext, c.initialised)
 	where := v.recordAt(recordLog)
@@ -156,7 +157,7 @@ func (v *volume) checkLog(c *content) error {
 		return v.w.Inconsistent(where, "$LogFile has %d bytes", v.index.size)
 	}
 	var youngest uint64
-	found, clean := false, false
+	found, clean, empty := false, false, 0
 	second := int64(restartBytes)
 	for i := range 2 {
 		at := int64(i) * second
@@ -167,8 +168,9 @@ func (v *volume) checkLog(c *content) error {
 		if err := v.index.read(page, at); err != nil {
 			return err
 		}
-		if i == 0 && len(bytes.TrimLeft(page, "\xFF")) == 0 {
-			return nil
+		if len(bytes.TrimLeft(page, "\xFF")) == 0 {
+			empty++
+			continue
 		}
 		lsn, closed, size, ok := restartPage(page)
 		if !ok {
@@ -183,6 +185,8 @@ func (v *volume) checkLog(c *content) error {
 		found = true
 	}
 	switch {
+	case empty == 2:
+		return nil
 	case !found:
 		return v.w.Inconsistent(where, "$LogFile has no page to restart from")
 	case !clean:

@@ -23,13 +23,17 @@ func (v *volume) take(n *node, r *record, a *attribute) error {
 	if err := v.finish(n); err != nil || n.problem != nil {
 		return err
 	}
+	if n.second(a) {
+		n.damaged(v, "it has its attribute of type %#x twice", a.kind)
+		return nil
+	}
 	switch a.kind {
 	case attrStandard:
 		if len(a.value) < 48 {
 			n.damaged(v, "its standard information has %d bytes", len(a.value))
 			return nil
 		}
-		n.modified, n.attrs = le.Uint64(a.value[8:]), le.Uint32(a.value[32:])
+		n.modified, n.attrs, n.hasStandard = le.Uint64(a.value[8:]), le.Uint32(a.value[32:]), true
 	case attrFileName:
 		f, why := parseName(a.value)
 		if why != "" {
@@ -58,12 +62,34 @@ func (v *volume) take(n *node, r *record, a *attribute) error {
 		}
 		n.reparse, n.tag = true, le.Uint32(a.value)
 	case attrBitmap:
-		n.inBitmap = append(n.inBitmap[:0], a.value...)
+		if !ofIndex(a) {
+			return nil // $Secure has one for each of its own indexes
+		}
+		n.inBitmap, n.hasBitmap = append(n.inBitmap[:0], a.value...), true
 	case attrData:
 		return v.takeInside(n, r, a)
 	}
 	return nil
 }
+
+// second says whether n had an attribute already of which there is only one.
+func (n *node) second(a *attribute) bool {
+	switch a.kind {
+	case attrStandard:
+		return n.hasStandard
+	case attrIndexRoot:
+		return n.hasRoot && bytes.Equal(a.name, indexName)
+	case attrReparse:
+		return n.reparse
+	case attrBitmap:
+		return ofIndex(a) && (n.hasBitmap || n.bitmap.kind != 0)
+	}
+	return false
+}
+
+// ofIndex says whether a bitmap is that of a folder's index, or of the master
+// file table.
+func ofIndex(a *attribute) bool { return len(a.name) == 0 || bytes.Equal(a.name, indexName) }
 
 // takeInside takes data that is in the record.
 func (v *volume) takeInside(n *node, r *record, a *attribute) error {
@@ -96,7 +122,11 @@ func (v *volume) takeOutside(n *node, a *attribute) error {
 			return err
 		}
 		if c = n.begin(a); c == nil {
-			n.damaged(v, "it has its content twice")
+			what := "content"
+			if a.kind != attrData {
+				what = fmt.Sprintf("attribute of type %#x", a.kind)
+			}
+			n.damaged(v, "it has its %s twice", what)
 			return nil
 		}
 		n.current = c
@@ -143,7 +173,10 @@ func (n *node) begin(a *attribute) *content {
 		c, n.hasData = &n.data, true
 	case a.kind == attrIndexBlocks && bytes.Equal(a.name, indexName):
 		c = &n.blocks
-	case a.kind == attrBitmap && (len(a.name) == 0 || bytes.Equal(a.name, indexName)):
+	case a.kind == attrBitmap && ofIndex(a):
+		if n.hasBitmap {
+			return nil
+		}
 		c = &n.bitmap
 	}
 	if c != &n.other && c != &n.data && c.kind != 0 {

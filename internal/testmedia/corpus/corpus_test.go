@@ -31,7 +31,7 @@ var counts = map[string]int{
 	"fat":       250,
 	"exfat":     236,
 	"ext":       228,
-	"iso9660":   250,
+	"iso9660":   254,
 	"ntfs":      375,
 	"udf":       266,
 }

@@ -43,6 +43,9 @@ func (t *tree) readName(r *record, place layout.Place) (good bool, err error) {
 			return false, err
 		}
 		k := &t.rock
+		if why == "" && k.shared {
+			why = "it has the field SP, which stands in the root folder alone: some systems would read all further fields in another place"
+		}
 		if why != "" {
 			if err := t.w.Inconsistent(place.String(), "%s", why); err != nil {
 				return false, err
@@ -92,7 +95,7 @@ func (v *volume) decode(p []byte) bool {
 	return len(p) == 0
 }
 
-const badName = "the name has characters that cannot be shown or may not be used"
+const badName = "the name has characters that cannot be shown or may not be used, or fields that cannot be read"
 
 // modified returns the time of the record at hand.
 func (t *tree) modified(r *record) string {

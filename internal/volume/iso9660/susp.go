@@ -18,6 +18,7 @@ const (
 	fieldPL = 'P'<<8 | 'L' // where a relocated folder belongs
 	fieldPX = 'P'<<8 | 'X' // mode
 	fieldRE = 'R'<<8 | 'E' // stands here only because it was relocated
+	fieldRR = 'R'<<8 | 'R' // announces the others, in RRIP 1.09
 	fieldSF = 'S'<<8 | 'F' // sparse file
 	fieldSL = 'S'<<8 | 'L' // target of a symbolic link
 	fieldTF = 'T'<<8 | 'F' // times
@@ -52,6 +53,8 @@ type rock struct {
 	announced bool // ER names Rock Ridge
 	shared    bool // SP was seen
 	skip      int
+	marks     byte // of RR
+	marked    bool
 }
 
 // area is a continuation area that is still to be read.
@@ -89,7 +92,22 @@ func (t *tree) readUse(use []byte) (why string, err error) {
 	if t.rock.goesOn {
 		return "its name goes on in a field that is not there", nil
 	}
+	if !t.rock.announcesItself() {
+		return "its field RR does not announce its other fields: some systems would use them and others not", nil
+	}
 	return "", nil
+}
+
+// announcesItself says whether RR, if it is there, announces enough for systems
+// that go by it (Linux) to see what the others see.
+func (k *rock) announcesItself() bool {
+	const (
+		mode, link, name, child, times = 0x01, 0x04, 0x08, 0x10, 0x80
+
+		any = mode | link | child | times
+	)
+	return !k.marked || (k.marks&name != 0 || !k.named && !k.moved) &&
+		(k.marks&any != 0 || !k.hasMode && !k.link && !k.hasChild && !k.zisofs)
 }
 
 // readArea reads the fields of one area.
@@ -141,7 +159,7 @@ func (k *rock) field(p []byte, next *area) (why string) {
 		least = 7
 	case fieldER:
 		least = 8
-	case fieldNM, fieldTF, fieldSL:
+	case fieldNM, fieldTF, fieldSL, fieldRR:
 		least = 5
 	}
 	if len(p) < least {
@@ -165,6 +183,8 @@ func (k *rock) field(p []byte, next *area) (why string) {
 		return k.relocated(p, name == fieldCL)
 	case fieldRE:
 		k.moved = true
+	case fieldRR:
+		k.marked, k.marks = true, p[4]
 	case fieldSL:
 		k.link = true
 	case fieldSF:
@@ -272,15 +292,15 @@ func (k *rock) kind() medium.Type {
 	return medium.Other
 }
 
-// unannounced says whether a system use area that should have no fields begins
-// with one of Rock Ridge: some systems read it all the same.
+// unannounced says whether a system use area that should have no fields has one
+// that changes what is seen: some systems read it all the same.
 func unannounced(use []byte) bool {
-	if len(use) < 5 || use[3] != 1 || use[2] < 4 || int(use[2]) > len(use) {
-		return false
-	}
-	switch uint16(use[0])<<8 | uint16(use[1]) {
-	case 'R'<<8 | 'R', fieldNM, fieldPX, fieldCL, fieldRE, fieldSL, fieldCE:
-		return true
+	for len(use) >= 5 && use[2] >= 4 && int(use[2]) <= len(use) {
+		switch uint16(use[0])<<8 | uint16(use[1]) {
+		case fieldRR, fieldNM, fieldPX, fieldCL, fieldRE, fieldSL, fieldCE, fieldZF:
+			return true
+		}
+		use = use[use[2]:]
 	}
 	return false
 }

@@ -36,9 +36,22 @@ func TestClosureHoldsNothingThatReachesOut(t *testing.T) {
 			t.Errorf("the closure of sallyport-reader holds %s: %s", pkg, why)
 		}
 	}
+	// Third-party code that parses foreign bytes has no business here.
+	allowed := map[string]string{
+		"golang.org/x/sys/":              "system calls",
+		"golang.org/x/text/unicode/norm": "one function over the characters of a name: which names differ by normalisation alone",
+		"golang.org/x/text/transform":    "types that norm needs",
+		"vendor/":                        "the standard library's own",
+	}
 	for _, d := range deps {
-		// Third-party code that parses foreign bytes has no business here.
-		if strings.Contains(d, ".") && !strings.HasPrefix(d, "golang.org/x/sys/") && !strings.HasPrefix(d, "vendor/") {
+		if !strings.Contains(d, ".") {
+			continue
+		}
+		ok := false
+		for prefix := range allowed {
+			ok = ok || strings.HasPrefix(d, prefix)
+		}
+		if !ok {
 			t.Errorf("the closure of sallyport-reader holds %s", d)
 		}
 	}

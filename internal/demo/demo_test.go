@@ -79,7 +79,7 @@ func TestDemo(t *testing.T) {
 	// The kept office lives again.
 	testtool.Run(t, keep+"/start")
 	defer testtool.Run(t, keep+"/stop")
-	if said := string(testtool.Run(t, bin+"/sallyport", "--config", keep+"/ems-1/sallyport.toml", "status")); !strings.Contains(said, "sallyportd answers") || !strings.Contains(said, "10 held") {
+	if said := string(testtool.Run(t, bin+"/sallyport", "--config", keep+"/ems-1/sallyport.toml", "status")); !strings.Contains(said, "sallyportd answers") || !strings.Contains(said, "11 held") {
 		t.Error(said)
 	}
 }

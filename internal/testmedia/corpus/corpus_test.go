@@ -30,7 +30,7 @@ var counts = map[string]int{
 	"partition": 147,
 	"fat":       250,
 	"exfat":     236,
-	"ext":       228,
+	"ext":       229,
 	"iso9660":   254,
 	"ntfs":      375,
 	"udf":       266,

@@ -4,7 +4,8 @@ import "sallyport/internal/medium"
 
 // Data inside the inode (inlinedata.rst): the first 60 bytes stand in the place
 // of the block map, more of them in the extended attribute "system.data", which
-// must be in the inode as well.
+// must be in the inode as well. Linux takes the 60 bytes for data only where that
+// attribute is, empty or not, and for a map of blocks where it is not.
 const (
 	xattrMagic      = 0xEA020000
 	xattrEntryBytes = 16
@@ -44,6 +45,9 @@ func (v *volume) findInline(n *inode, raw []byte, from int64) {
 func (v *volume) inline(n *inode) string {
 	if v.incompat&incompatInlineData == 0 {
 		return "it is marked as having its data inside, which this file system does not have"
+	}
+	if n.inlineAt == 0 {
+		return "its data are said to be inside the inode, and the attribute that goes with them is missing: systems would read different contents"
 	}
 	if n.size > bodyBytes+int64(n.inlineBytes) {
 		return "its data are said to be inside the inode, which has no room for them"

@@ -185,7 +185,7 @@ func (v *volume) readInode(ino uint32, n *inode) error {
 	if !used {
 		n.problem = inconsistent(where.String(), "it is marked as free in the inode bitmap")
 	}
-	if n.flags&flagInline != 0 {
+	if n.flags&flagInline != 0 && extra > 0 { // without these bytes Linux looks for no attributes
 		v.findInline(n, raw, oldInodeBytes+extra)
 	}
 	return nil

@@ -1,15 +1,8 @@
 package layout
 
 import (
-	"bytes"
-	"cmp"
-	"hash/maphash"
-	"slices"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // forbidden says whether a character is a control character, or one of the
@@ -74,73 +67,4 @@ func AppendText(dst, name []byte) ([]byte, bool) {
 		return append(dst[:start], "\uFFFD"...), false
 	}
 	return dst, ok
-}
-
-// Names finds two entries of one folder that some system takes for the same.
-// It folds by Unicode's simple upper case, by canonical composition (NFC) and
-// without dots and spaces at the end, which joins a few more names than any one
-// system does; names that close may not stand side by side here.
-type Names struct {
-	seed  maphash.Seed
-	fold  []byte
-	seen  []nameAt
-	ready bool
-}
-
-type nameAt struct {
-	hash uint64
-	off  int64
-}
-
-// Reset forgets the names of the folder before.
-func (n *Names) Reset() {
-	if !n.ready {
-		n.seed, n.ready = maphash.MakeSeed(), true
-	}
-	n.seen = n.seen[:0]
-}
-
-// Hash returns a number that equal names share and, but for a chance of 2⁻⁶⁴
-// that nobody outside can aim at, others do not.
-func (n *Names) Hash(name []byte) uint64 {
-	n.fold = n.fold[:0]
-	if short := bytes.TrimRight(name, ". "); len(short) > 0 {
-		name = short
-	}
-	for _, c := range name {
-		if c >= utf8.RuneSelf {
-			n.fold = n.fold[:0]
-			// Composed, then in upper case, and composed again: some letters have
-			// an upper case only together with their accent.
-			for _, r := range norm.NFC.String(string(name)) {
-				n.fold = utf8.AppendRune(n.fold, unicode.ToUpper(r))
-			}
-			n.fold = norm.NFC.AppendString(n.fold[:0:0], string(n.fold))
-			break
-		}
-		if 'a' <= c && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		n.fold = append(n.fold, c)
-	}
-	return maphash.Bytes(n.seed, n.fold)
-}
-
-// Add notes that the record at off has the name with this hash.
-func (n *Names) Add(hash uint64, off int64) { n.seen = append(n.seen, nameAt{hash, off}) }
-
-// Twice returns the offsets of two records with one name, if there are any.
-func (n *Names) Twice() (a, b int64, found bool) {
-	slices.SortFunc(n.seen, func(x, y nameAt) int {
-		if x.hash == y.hash {
-			return cmp.Compare(x.off, y.off)
-		}
-		return cmp.Compare(x.hash, y.hash)
-	})
-	for i := 1; i < len(n.seen); i++ {
-		if n.seen[i].hash == n.seen[i-1].hash {
-			return n.seen[i-1].off, n.seen[i].off, true
-		}
-	}
-	return 0, 0, false
 }

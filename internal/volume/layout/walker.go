@@ -45,6 +45,9 @@ type Walker struct {
 	Claims Claims
 	Names  Names
 	Recs   Records
+	// Seen, if not nil, is told of each entry that is added, with the extents
+	// that the parser gave, of hard links as well; they are valid until it returns.
+	Seen   func(e Entry)
 	budget *Budget
 
 	text    strings.Builder // paths and times; replaced by an empty one when full
@@ -140,6 +143,7 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 	if err := b.entries.Take(1); err != nil {
 		return "", overLimit(Folder(parent), err)
 	}
+	given := e
 	if e.Type != medium.File {
 		e.Extents = nil
 	} else if err := limit.Check("bytes of a file", e.Size, b.limits.FileBytes); err != nil {
@@ -163,6 +167,10 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 	e.Path = w.path(parent, name, n)
 	e.Extents = w.keep(e.Extents)
 	w.Vol.Entries = append(w.Vol.Entries, e)
+	if w.Seen != nil {
+		given.Path = e.Path
+		w.Seen(given)
+	}
 	return e.Path, nil
 }
 

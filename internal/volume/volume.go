@@ -17,17 +17,16 @@
 //
 // # What is checked
 //
-// Each subpackage lists its checks and what is damage and what is not:
-// [sallyport/internal/volume/parttable], [sallyport/internal/volume/fat],
-// [sallyport/internal/volume/exfat]. All of them keep these rules:
+// Each subpackage lists its checks, and what is damage and what is not. All of
+// them keep these rules:
 //
 //   - Offsets are computed in 64 bits from fields of 32 bits or less, or from
 //     fields checked against a bound first, and each read is checked against
 //     the size of the medium.
-//   - A chain takes each of its clusters out of a map with one bit a cluster.
-//     A cluster met twice ends the chain, so that no loop is walked twice and
-//     no cluster has two owners; all chains together have at most as many
-//     steps as the volume has clusters.
+//   - A file takes each of its clusters or blocks out of a map with one bit
+//     for each. One met twice ends the file, so that no loop is walked twice
+//     and none has two owners; all together take at most as many steps as the
+//     volume has of them.
 //   - A read that fails or comes back short is unreadable or truncated, at its
 //     byte offset, and ends the walk of its volume. It is never zeros.
 //   - Entries, depth, name, path, file sizes, bytes of structures and memory
@@ -62,7 +61,7 @@ import (
 )
 
 // Zeros is the offset of an extent that is not on the device: its bytes are
-// zeros by the rules of exFAT (beyond a file's ValidDataLength).
+// zeros by the file system's rule; see package layout.
 const Zeros = layout.Zeros
 
 // The shapes of a listing; see package layout for their fields.

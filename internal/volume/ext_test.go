@@ -2,6 +2,7 @@ package volume_test
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -389,15 +390,22 @@ func samePieces(t *testing.T, dev io.ReaderAt, e volume.Entry, source string) {
 	}
 }
 
-// The magic number alone may stand in the table of a FAT.
+// The magic number alone may stand in the table of a FAT, between the numbers
+// of other clusters or with free ones around it.
 func TestMagicOfExtInAFAT(t *testing.T) {
 	img := testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 20, ClusterSectors: 1}, testmedia.Files{"a": noise(1, 700)})
-	testmedia.Poke(t, img, 1024, noise(2, 512)...)
-	testmedia.Poke(t, img, 1080, 0x53, 0xEF)
-	_, vols, _ := problems(open(t, img))
-	for _, p := range vols {
-		if strings.Contains(p, "claims to be") {
-			t.Error(p)
+	chain := make([]byte, 512)
+	for i := range 256 {
+		binary.LittleEndian.PutUint16(chain[2*i:], uint16(257+i))
+	}
+	for what, table := range map[string][]byte{"noise": noise(2, 512), "a chain": chain, "free clusters": make([]byte, 512)} {
+		testmedia.Poke(t, img, 1024, table...)
+		testmedia.Poke(t, img, 1080, 0x53, 0xEF)
+		_, vols, _ := problems(open(t, img))
+		for _, p := range vols {
+			if strings.Contains(p, "claims to be") {
+				t.Errorf("%s: %s", what, p)
+			}
 		}
 	}
 }

@@ -42,6 +42,7 @@ package ext
 
 import (
 	"encoding/binary"
+	"math"
 
 	"sallyport/internal/medium"
 	"sallyport/internal/verdict"
@@ -93,27 +94,32 @@ type folder struct {
 }
 
 // Recognise says whether a volume claims to have the superblock of an ext2, ext3
-// or ext4. Two bytes of magic are few (a FAT may have them in its table), so
-// that most of some other fields have to be possible as well; which of them is
-// not is for [Walk] to say.
+// or ext4. Two bytes of magic are few (a FAT may have them in its table, between
+// numbers or between zeros), so that two thirds of some other fields have to be
+// possible as well; which of them is not is for [Walk] to say.
 func Recognise(p *layout.Probe) bool {
 	b := p.At(superOff, 128)
 	if le.Uint16(b[atMagic:]) != superMagic {
 		return false
 	}
+	within := func(at int, least, most uint32) bool { n := le.Uint32(b[at:]); return n >= least && n <= most }
 	possible := 0
 	for _, fits := range []bool{
-		le.Uint32(b[atLogBlock:]) <= maxLogBlock,
+		within(atLogBlock, 0, maxLogBlock),
 		le.Uint32(b[atLogCluster:]) == le.Uint32(b[atLogBlock:]),
-		le.Uint32(b[atRevision:]) <= 1,
-		le.Uint32(b[atCreator:]) <= lastCreator,
-		le.Uint32(b[atFirstBlock:]) <= 1,
+		within(atRevision, 0, 1),
+		within(atCreator, 0, lastCreator),
+		within(atFirstBlock, 0, 1),
+		within(atInodes, oldFirstInode, math.MaxUint32),
+		within(atBlocks, 1, math.MaxUint32),
+		within(atGroupBlocks, 8, 8*minBlock<<maxLogBlock) && b[atGroupBlocks]%8 == 0,
+		within(atGroupInodes, 8, 8*minBlock<<maxLogBlock) && b[atGroupInodes]%8 == 0,
 	} {
 		if fits {
 			possible++
 		}
 	}
-	return possible >= 3
+	return possible >= 6
 }
 
 // Walk reads the volume that w.Vol describes. Its error is the finding that

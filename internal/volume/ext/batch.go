@@ -15,6 +15,7 @@ import (
 const (
 	batchItems = 16384
 	batchNames = 1 << 20 // bytes
+	itemBytes  = 160     // of memory, with its place in the order
 )
 
 // item is an entry of the folder at hand.
@@ -33,15 +34,29 @@ type batch struct {
 	order []uint64
 }
 
-func (b *batch) add(ino uint32, name []byte, kind byte, at int64) {
-	if len(b.items) < cap(b.items) {
-		b.items = b.items[:len(b.items)+1]
-	} else {
-		b.items = append(b.items, item{})
+// collect puts an entry into the batch; the error is a limit that was met.
+func (v *volume) collect(ino uint32, name []byte, kind byte, at int64) error {
+	b := &v.batch
+	cost := 0
+	if len(b.items) == cap(b.items) {
+		more := max(256, cap(b.items))
+		b.items, b.order = slices.Grow(b.items, more), slices.Grow(b.order, len(b.items)+more)
+		cost = more * itemBytes
 	}
+	if cap(b.names)-len(b.names) < len(name) {
+		more := max(16<<10, cap(b.names))
+		b.names, cost = slices.Grow(b.names, more), cost+more
+	}
+	if cost > 0 {
+		if err := v.w.Memory("the names of a folder", int64(cost)); err != nil {
+			return err
+		}
+	}
+	b.items = b.items[:len(b.items)+1]
 	x := &b.items[len(b.items)-1]
 	x.n.ino, x.at, x.kind, x.name, x.nameLen = ino, at, kind, uint32(len(b.names)), uint8(len(name))
 	b.names = append(b.names, name...)
+	return nil
 }
 
 func (b *batch) full() bool { return len(b.items) >= batchItems || len(b.names) >= batchNames }

@@ -203,6 +203,14 @@ func (v *volume) checkSize() error {
 	return nil
 }
 
+// buffer makes n bytes of room for what is read, which the walk keeps.
+func (v *volume) buffer(n int64) ([]byte, error) {
+	if err := v.w.Memory("the buffers of a reader of ext", n); err != nil {
+		return nil, err
+	}
+	return make([]byte, n), nil
+}
+
 // claimInode notes that an inode has an owner and says whether it is the first.
 func (v *volume) claimInode(ino uint32) (bool, error) {
 	fresh, err := v.listed.Claim(ino - 1)

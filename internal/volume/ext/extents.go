@@ -143,7 +143,9 @@ func (v *volume) mapBlock(at int64, level int, s subject) ([]byte, *verdict.Find
 		v.levels = append(v.levels, nil)
 	}
 	if v.levels[level] == nil {
-		v.levels[level] = make([]byte, v.block)
+		if v.levels[level], err = v.buffer(v.block); err != nil {
+			return nil, nil, err
+		}
 	}
 	off := v.off + at*v.block
 	if off+v.block > v.w.Dev.Size() {

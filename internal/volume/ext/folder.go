@@ -131,7 +131,10 @@ func (v *volume) readBlocks(d *reading) error {
 		}
 	}
 	if v.dirBuf == nil {
-		v.dirBuf = make([]byte, folderChunk)
+		var err error
+		if v.dirBuf, err = v.buffer(folderChunk); err != nil {
+			return err
+		}
 	}
 	logical := int64(0)
 	for _, x := range v.dirExtents {
@@ -286,7 +289,9 @@ func (v *volume) entry(d *reading, e []byte, end int, kind byte, at int64, root 
 			return err
 		}
 	}
-	v.batch.add(ino, name, kind, at)
+	if err := v.collect(ino, name, kind, at); err != nil {
+		return err
+	}
 	if err := v.leftovers(d, e[(end+3)&^3:]); err != nil {
 		return err
 	}

@@ -257,7 +257,10 @@ func (b *bitmaps) of(g uint32) ([]byte, error) {
 		return s.data, nil
 	}
 	if s.data == nil {
-		s.data = make([]byte, n)
+		var err error
+		if s.data, err = v.buffer(n); err != nil {
+			return nil, err
+		}
 	}
 	s.group = 0 // a bitmap half read is not to be found again
 	off := v.off + int64(at)*v.block

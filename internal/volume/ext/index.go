@@ -183,7 +183,10 @@ func (v *volume) indexNode(logical int64, level int, d *reading) ([]byte, int64,
 	}
 	off := v.dirExtents[i].Off + (logical-v.starts[i])*v.block
 	if v.nodes[level] == nil {
-		v.nodes[level] = make([]byte, v.block)
+		var err error
+		if v.nodes[level], err = v.buffer(v.block); err != nil {
+			return nil, 0, err
+		}
 	}
 	return v.nodes[level], off, v.w.Dev.Read(v.nodes[level], off, d.where)
 }

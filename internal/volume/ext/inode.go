@@ -120,7 +120,10 @@ func (v *volume) rawInode(ino uint32) ([]byte, int64, error) {
 	if s.key != key {
 		n := min(1<<windowBits, tableBytes-window<<windowBits)
 		if s.data == nil {
-			s.data = make([]byte, 1<<windowBits)
+			var err error
+			if s.data, err = v.buffer(1 << windowBits); err != nil {
+				return nil, 0, err
+			}
 		}
 		s.data = s.data[:n]
 		s.key = 0

@@ -72,11 +72,29 @@ func TestBridgeWithLinks(t *testing.T) {
 	}
 }
 
+// Folders too deep for ISO 9660 are relocated there and not in UDF.
+func TestDeepBridge(t *testing.T) {
+	dir := testmedia.Folder(t, testmedia.Files{"1/2/3/4/5/6/7/8/9/far.txt": udfNoise(1, 10), "1/empty": {}, "b/2/3/4/5/6/7/8/9/10/far.txt": udfNoise(2, 10)})
+	for _, args := range [][]string{{"-R"}, {"-R", "-J"}, {"-R", "-hide-rr-moved"}, {"-R", "-J", "-hide-rr-moved"}, {"-D"}} {
+		img := bridge(t, dir, args...)
+		m := open(t, img)
+		mustBeClean(t, m)
+		sameTree(t, img, m.Volumes[0], dir)
+	}
+}
+
 // Each damage changes one of the two trees only.
 func TestBridgeWhoseTreesDiffer(t *testing.T) {
 	dir := testmedia.Folder(t, testmedia.Files{
 		"first.txt": udfNoise(1, 3000), "second.txt": udfNoise(2, 3000), "folder/inner.txt": udfNoise(3, 100), "X.TXT": udfNoise(4, 3000),
+		"nothing": {}, "folder/void/keep": {},
 	})
+	if err := os.Link(filepath.Join(dir, "first.txt"), filepath.Join(dir, "zzz.txt")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "folder/void/keep")); err != nil {
+		t.Fatal(err)
+	}
 	good := bridge(t, dir, "-R")
 	image, err := os.ReadFile(good)
 	if err != nil {
@@ -124,6 +142,32 @@ func TestBridgeWhoseTreesDiffer(t *testing.T) {
 		{"a file deleted in UDF", "ISO 9660 has files that are not in UDF", func(img []byte) {
 			at := udfName(img, "second.txt")
 			img[at+18] |= 4
+			testmedia.ResealUDFTag(img[at : at+2048])
+		}},
+		{"an empty file deleted in UDF", "ISO 9660 has files that are not in UDF", func(img []byte) {
+			at := udfName(img, "nothing")
+			img[at+18] |= 4
+			testmedia.ResealUDFTag(img[at : at+2048])
+		}},
+		{"an empty folder deleted in UDF", "ISO 9660 has 2 folders and UDF 1", func(img []byte) {
+			at := udfName(img, "void")
+			img[at+18] |= 4
+			testmedia.ResealUDFTag(img[at : at+2048])
+		}},
+		{"a further name deleted in UDF", "ISO 9660 has files that are not in UDF", func(img []byte) {
+			at := udfName(img, "zzz.txt")
+			img[at+18] |= 4
+			testmedia.ResealUDFTag(img[at : at+2048])
+		}},
+		{"a further name of another file in UDF", "zzz.txt is", func(img []byte) {
+			ads := func(name string) int { at := entry(img, name); return at + 176 + int(le.Uint32(img[at+168:])) }
+			le.PutUint32(img[ads("zzz.txt")+4:], le.Uint32(img[ads("second.txt")+4:]))
+			at := entry(img, "zzz.txt")
+			testmedia.ResealUDFTag(img[at : at+2048])
+		}},
+		{"a second name of one file entry in UDF", "zzz.txt is", func(img []byte) {
+			at := udfName(img, "zzz.txt")
+			copy(img[at+20:at+36], img[udfName(img, "second.txt")+20:][:16])
 			testmedia.ResealUDFTag(img[at : at+2048])
 		}},
 		{"a file that is elsewhere in UDF", "which belongs to another file", func(img []byte) {

@@ -14,7 +14,7 @@ const (
 	// of each may be another text.
 	entryCost   = 120
 	folderCost  = 64
-	findingCost = 256
+	findingCost = 96 // without its texts
 	extentCost  = 16
 )
 
@@ -159,7 +159,7 @@ func (w *Walker) Add(parent string, name []byte, e Entry) (string, error) {
 		cost += folderCost
 	}
 	if e.Problem != nil {
-		cost += findingCost
+		cost += findingCost + int64(len(e.Problem.Where)+len(e.Problem.Detail))
 	}
 	if err := b.memory.Take(cost); err != nil {
 		return "", overLimit(Folder(parent), err)

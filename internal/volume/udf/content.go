@@ -135,7 +135,7 @@ func (v *volume) firstSector(n *node) int64 {
 	if why != "" || sector >= v.sectors {
 		return -1
 	}
-	if p := &v.parts[x.ref]; p.virtual || p.metadata || len(p.spared) > 0 {
+	if !v.plain(x.ref) {
 		return -1
 	}
 	return sector
@@ -162,18 +162,39 @@ func (v *volume) sameFile(n *node, sector int64) (bool, error) {
 	if !ok || v.w.Vol.Entries[i].Size != n.size {
 		return false, nil
 	}
+	return v.plainExtents(n) && slices.Equal(v.extents, v.w.Vol.Entries[i].Extents), nil
+}
+
+// plainExtents puts the extents of a file into v.extents without claiming them,
+// and says whether it could: its file entry has to hold them all, each recorded
+// in one piece in a plain partition, so that it costs little however often the
+// same is asked.
+func (v *volume) plainExtents(n *node) bool {
 	v.extents, v.zeros = v.extents[:0], false
+	if n.adKind >= embedded {
+		return false
+	}
 	c := chain{v: v, n: n, left: n.ads}
 	for at := int64(0); at < n.size; {
 		x, f := c.parse()
 		if f != nil || x.kind != recorded || x.bytes == 0 {
-			return false, nil
+			return false
+		}
+		sector, run, why := v.locate(x.addr)
+		if why != "" || !v.plain(x.ref) || run*v.sector < int64(x.bytes) {
+			return false
 		}
 		take := min(int64(x.bytes), n.size-at)
-		if f, err := v.extend(n, x, take, false); f != nil || err != nil {
-			return false, err
+		if v.append(v.offset(sector), take) != nil {
+			return false
 		}
 		at += take
 	}
-	return slices.Equal(v.extents, v.w.Vol.Entries[i].Extents), nil
+	return true
+}
+
+// plain says whether the blocks of a partition follow each other on the medium.
+func (v *volume) plain(ref uint16) bool {
+	p := &v.parts[ref]
+	return !p.virtual && !p.metadata && len(p.spared) == 0
 }

@@ -316,7 +316,9 @@ func (v *volume) addChild(dir *folder, place layout.Place, d []byte, self int64)
 	case e.Type == medium.Folder && !fresh:
 		return v.w.Inconsistent(place.String(), "the folder it names is in another place already: it would be listed twice or for ever")
 	case !fresh:
-		e.Type, e.Size = medium.HardLink, n.size
+		if e.Type, e.Size = medium.HardLink, n.size; v.plainExtents(n) {
+			e.Extents = v.extents
+		}
 	case e.Type == medium.File:
 		if err := v.readFile(n, &e); err != nil {
 			return err
@@ -383,7 +385,7 @@ func (v *volume) readFile(n *node, e *layout.Entry) error {
 		if taken < 0 {
 			v.mine = sector
 		} else if same, err := v.sameFile(n, sector); same || err != nil {
-			e.Type = medium.HardLink
+			e.Type, e.Extents = medium.HardLink, v.extents
 			return err
 		}
 	}

@@ -60,18 +60,19 @@ func (c *Clusters) Follow(w *Walker, cluster uint32, where Place) (*verdict.Find
 }
 
 // append puts a cluster behind the chain. The memory for a chain in many
-// pieces is kept for the chains after it, and taken from the listing's.
+// pieces is kept for the chains after it, and taken from the listing's; there is
+// always room for one more extent, such as that of a file's zeros.
 func (c *Clusters) append(w *Walker, cluster uint32, where Place) error {
 	off, n := c.Offset(cluster), len(c.Chain)
 	if n > 0 && c.Chain[n-1].Off+c.Chain[n-1].Len == off {
 		c.Chain[n-1].Len += c.Bytes
 		return nil
 	}
-	if n == cap(c.Chain) {
+	if n+1 >= cap(c.Chain) {
 		if err := limit.Check("pieces of a file", int64(n)+1, limit.Pieces); err != nil {
 			return overLimit(where.String(), err)
 		}
-		more := min(max(512, n/2), limit.Pieces-n)
+		more := min(max(512, n/2), limit.Pieces+1-n)
 		if err := w.budget.memory.Take(int64(more) * extentCost); err != nil {
 			return overLimit(where.String(), err)
 		}

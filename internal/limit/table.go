@@ -24,8 +24,9 @@ const (
 	// Pieces of one file on FAT or exFAT, and of one folder: 16 MiB of memory. A
 	// file of 4 GiB whose clusters of 4 KiB all lie apart has as many.
 	Pieces = 1 << 20
-	// LabelBytes of a volume's label, and of its identifier.
-	LabelBytes = 64
+	// LabelBytes of a volume's label, and of its identifier. The longest label is
+	// that of UDF, 126 characters of which each may take two bytes.
+	LabelBytes = 252
 
 	// PackageFiles that one manifest may list.
 	PackageFiles = 100_000

@@ -47,6 +47,7 @@ package volume
 
 import (
 	"io"
+	"unicode/utf8"
 
 	"sallyport/internal/limit"
 	"sallyport/internal/verdict"
@@ -187,5 +188,9 @@ func walk(d *layout.Device, v *Volume, budget *layout.Budget, partition bool) {
 	}
 	if f, ok := verdict.Find(err); ok {
 		v.Problems = append(v.Problems, *f)
+	}
+	for len(v.Label) > limit.LabelBytes { // only of characters that no label has
+		_, n := utf8.DecodeLastRuneInString(v.Label)
+		v.Label = v.Label[:len(v.Label)-n]
 	}
 }

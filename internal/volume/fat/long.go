@@ -48,6 +48,9 @@ func (l *longName) add(rec []byte) {
 	case rec[13] != l.sum:
 		l.why = "the parts of a long name have different checksums"
 		return
+	case rec[11] != attrLong: // Windows looks at six bits, Linux at all eight
+		l.why = "a part of a long name has reserved attributes: some systems use the name and others do not"
+		return
 	case rec[12] != 0 || rec[26] != 0 || rec[27] != 0:
 		l.why = "a part of a long name has a type or a cluster"
 		return

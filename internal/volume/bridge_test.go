@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"sallyport/internal/medium"
 	"sallyport/internal/testmedia"
 	"sallyport/internal/testtool"
+	"sallyport/internal/volume"
 )
 
 // bridge makes an image with both trees.
@@ -70,6 +72,35 @@ func TestBridgeWithLinks(t *testing.T) {
 	if kinds[medium.HardLink] != 2 || kinds[medium.File] != 4 || kinds[medium.Folder] != 1 {
 		t.Errorf("types %v", kinds)
 	}
+}
+
+// runOut is a disc whose last two sectors cannot be read, as those of a CD that
+// was written track at once.
+type runOut []byte
+
+func (r runOut) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > int64(len(r))-2*2048 {
+		return 0, syscall.EIO
+	}
+	return copy(p, r[off:]), nil
+}
+
+func TestBridgeWithRunOutBlocks(t *testing.T) {
+	image, err := os.ReadFile(bridge(t, testmedia.Folder(t, testmedia.Files{"a.txt": udfNoise(1, 3000)}), "-R"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image = append(image, make([]byte, 2*2048)...)
+	m, err := volume.Open(runOut(image), int64(len(image)), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeClean(t, m)
+	copy(image[256*2048:], make([]byte, 512)) // now the unreadable ones may be all there are
+	if m, err = volume.Open(runOut(image), int64(len(image)), options); err != nil {
+		t.Fatal(err)
+	}
+	wantProblem(t, m, "volume", "unreadable")
 }
 
 // Folders too deep for ISO 9660 are relocated there and not in UDF.

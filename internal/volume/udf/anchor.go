@@ -1,6 +1,8 @@
 package udf
 
 import (
+	"cmp"
+
 	"sallyport/internal/verdict"
 	"sallyport/internal/volume/layout"
 )
@@ -68,9 +70,13 @@ type anchor struct{ main, reserve extent }
 
 // findAnchors finds the sector size by the anchors, and has all of them agree.
 // They stand in sector 256, the last one, and 256 before it; in sector 512 of a
-// disc that is still open (UDF 2.60 section 2.2.3).
+// disc that is still open (UDF 2.60 section 2.2.3). Those at the end may be
+// unreadable where sector 256 has one, which is what systems go by: the last two
+// sectors of a CD that was written track at once are run-out blocks.
 func (v *volume) findAnchors() (anchor, error) {
 	var first anchor
+	var unread error
+	early := false // sector 256 has one
 	ends := max(0, min(v.w.Vol.Size, v.w.Dev.Size()-v.w.Vol.Offset))
 	p := make([]byte, anchorBytes)
 	for size := int64(512); size <= 32<<10; size *= 2 {
@@ -81,7 +87,10 @@ func (v *volume) findAnchors() (anchor, error) {
 			}
 			off := v.w.Vol.Offset + sector*size
 			place := layout.At("anchor", off)
-			if err := v.w.Dev.Read(p, off, "anchor"); err != nil {
+			if err := v.w.Dev.Read(p, off, "anchor"); i > 1 && err != nil {
+				unread = cmp.Or(unread, err)
+				continue
+			} else if err != nil {
 				return first, err
 			}
 			if why := checkTag(p, tagAnchor, uint32(sector)); why != "" {
@@ -94,7 +103,7 @@ func (v *volume) findAnchors() (anchor, error) {
 			here := anchor{extentAt(p[16:]), extentAt(p[24:])}
 			switch {
 			case v.sector == 0:
-				v.sector, first = size, here
+				v.sector, first, early = size, here, i == 0
 			case v.sector != size:
 				return first, verdict.New(verdict.FilesystemInconsistent, place,
 					"there are anchors for sectors of %d and of %d bytes: systems would see different contents", v.sector, size)
@@ -105,6 +114,8 @@ func (v *volume) findAnchors() (anchor, error) {
 		}
 	}
 	switch {
+	case unread != nil && !early:
+		return first, unread
 	case v.sector == 0:
 		return first, verdict.New(verdict.FilesystemInconsistent, layout.At("volume", v.w.Vol.Offset),
 			"it claims to be UDF and has no anchor in the places for one")

@@ -2,8 +2,10 @@ package volume_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -345,6 +347,53 @@ func TestSparseFilesOfNTFS(t *testing.T) {
 		if written > 1<<20 {
 			t.Errorf("%s: %d bytes are not a hole", name, written)
 		}
+	}
+}
+
+// A file beyond 2³² bytes has its content, byte for byte. The hash is the one that
+// ntfs-3g gave when the file was read from the mounted volume, which takes longer.
+func TestWholeFileBeyond4GiBOnNTFS(t *testing.T) {
+	const (
+		size = 1<<32 + 12345
+		want = "8b56394b2400993ee3ffee28bb085d3b667709b62e964fa5ddddeaa8d2b9d39e"
+	)
+	img := testmedia.EmptyNTFS(t, testmedia.Options{SizeMiB: 40})
+	testmedia.MountedNTFS(t, img, "", func(mnt string) {
+		f, err := os.Create(filepath.Join(mnt, "beyond"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, at := range []int64{0, 1<<31 - 50_000, 1<<32 - 50_000, size - 5000} {
+			if _, err := f.WriteAt(noise(uint64(i), 100_000)[:min(100_000, size-at)], at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	mustBeClean(t, open(t, img))
+	e := testmedia.Find(t, img, "beyond")
+	dev, err := os.Open(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	got := sha256.New()
+	zeros := make([]byte, 1<<20)
+	for _, x := range e.Extents {
+		if x.Off != volume.Zeros {
+			if _, err := io.Copy(got, io.NewSectionReader(dev, x.Off, x.Len)); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		for left := x.Len; left > 0; left -= min(left, int64(len(zeros))) {
+			got.Write(zeros[:min(left, int64(len(zeros)))])
+		}
+	}
+	if sum := fmt.Sprintf("%x", got.Sum(nil)); e.Size != size || sum != want {
+		t.Errorf("%d bytes of the hash %s, want %d of %s", e.Size, sum, int64(size), want)
 	}
 }
 

@@ -110,6 +110,19 @@ func same7z(t *testing.T, img string, v volume.Volume) {
 	}
 }
 
+// mkudffs can write a table whose only partition is the whole medium.
+func TestUDFWithTableOfItself(t *testing.T) {
+	img := testmedia.Blank(t, "stick.img", 8<<20)
+	testtool.Run(t, "mkudffs", "--media-type=hd", "--blocksize=512", "--bootarea=mbr", "--label=STICK", img)
+	m := open(t, img)
+	mustBeClean(t, m)
+	if v := m.Volumes[0]; m.Table != "none" || len(m.Volumes) != 1 || v.FS != "udf" || v.Label != "STICK" || v.Size != 8<<20 {
+		t.Errorf("table %q, %d volumes, %q", m.Table, len(m.Volumes), v.FS)
+	}
+	testmedia.Poke(t, img, 446+12, 0xFF, 0x3F) // one sector less
+	wantProblem(t, open(t, img), "medium", "at the partition table itself")
+}
+
 // Every kind of medium that mkudffs knows, empty.
 func TestUDFEmptyMedia(t *testing.T) {
 	for _, c := range []struct {

@@ -67,6 +67,18 @@ func (m *mbr) reachesInto(size int64) bool {
 	return false
 }
 
+// whole says whether the only entry is the whole medium, from its first sector
+// on: mkudffs writes it so that Windows finds the volume. It has the same bytes
+// as the medium without a table.
+func (m *mbr) whole(size int64) bool {
+	for _, e := range m.entries {
+		if e.start == 0 && e.kind != 0 && !extended(e.kind) && int64(e.count) == size/sector512 {
+			return m.valid && m.used() == 1
+		}
+	}
+	return false
+}
+
 // damaged says whether a sector that is no table was meant to be one: all of
 // its used entries stand on the medium, as no boot code does by chance.
 func (m *mbr) damaged(size int64) bool {

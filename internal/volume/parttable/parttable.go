@@ -21,7 +21,8 @@
 // No problem: partition types and attributes (hidden, read-only, boot: every
 // partition is listed, whatever it is for), CHS addresses, names and
 // identifiers, gaps, the order of entries, an entry with a type and no sectors
-// (no system makes a partition of it), a protective entry of another length
+// (no system makes a partition of it), a single entry that is the whole medium
+// from its first sector on (the same bytes as without a table), a protective entry of another length
 // than the medium (an image written to a larger one), and an old backup GPT at
 // the end of a medium that has neither a primary one nor a protective MBR:
 // repair tools offer to restore it, but no system shows partitions by it.
@@ -123,6 +124,7 @@ func Read(dev *layout.Device, bootSector bool, holds Holds) (*Table, error) {
 	case m.protective():
 		r.protection(m)
 		r.failed(r.gpt(gpts))
+	case m.whole(dev.Size()): // no table, in effect
 	case m.valid && m.used() > 0:
 		r.mbr(m)
 	case kind != "":

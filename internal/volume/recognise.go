@@ -2,7 +2,6 @@ package volume
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -120,15 +119,10 @@ func disc(names []string) bool {
 }
 
 // begins says whether a file system or a container begins at a byte of the
-// medium. A file may begin there instead, so that marks of files say nothing,
-// and the two bytes of ext are too few: its block size has to exist as well.
+// medium. A file may begin there instead, so that marks of files say nothing.
 func begins(d *layout.Device, off int64) (bool, error) {
 	p := layout.NewProbe(d, &Volume{Offset: off, Size: d.Size() - off})
-	found := len(foreign(p)) > 0 || hidden(p) != ""
-	for _, c := range claimants(p) {
-		const blockShift = 1024 + 24
-		found = found || c.name != extName || binary.LittleEndian.Uint32(p.At(blockShift, 4)) <= 6
-	}
+	found := len(foreign(p)) > 0 || hidden(p) != "" || len(claimants(p)) > 0
 	return found && p.Err() == nil, p.Err()
 }
 

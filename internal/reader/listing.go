@@ -19,7 +19,7 @@ const maxProblems = (limit.Volumes + 1) * (limit.Problems + 1)
 // checked against the limits and for form, never trusted for its content.
 type Listing struct {
 	Size     int64  // bytes of the device
-	Table    string // "none", "mbr", "gpt"
+	Table    string // a word of package medium
 	Volumes  []VolumeInfo
 	Problems []verdict.Finding // of the medium as a whole
 	Entries  []Entry           // an entry's ID is its place in this list

@@ -80,7 +80,7 @@ type Options struct {
 // Medium is everything that a medium says about itself.
 type Medium struct {
 	Size    int64
-	Table   string // "none", "mbr", "gpt"
+	Table   string // a word of package medium
 	Volumes []Volume
 	// Problems poison the whole medium: its partition table contradicts itself
 	// or can be read in two ways.

@@ -34,15 +34,16 @@ var table = map[string]rule{
 	"internal/verdict":    {"", "a leaf: the words everybody shares"},
 	"internal/limit":      {"", "a leaf: budgets"},
 	"internal/medium":     {"", "a leaf: the words of a listing, shared by both sides of the reader"},
+	"internal/naming":     {"", "a leaf: the grammar of names"},
 	"internal/durable":    {"", "a leaf: crash-safe files"},
 	"internal/strictjson": {"", "a leaf: the strict codec"},
 	"internal/sandbox":    {"", "a leaf: it must be in force before anything else of ours runs"},
 
 	"internal/dsse":       {"limit strictjson", "a format knows nothing of devices, keys' owners or stores"},
-	"internal/manifest":   {"dsse limit strictjson verdict", "a format; who is trusted stands behind its Policy interface"},
+	"internal/manifest":   {"dsse limit naming strictjson verdict", "a format; who is trusted stands behind its Policy interface"},
 	"internal/tpm/attest": {"dsse strictjson", "statements of TPMs are judged without a TPM"},
-	"internal/trust":      {"dsse durable limit manifest strictjson tpm/attest verdict", "a format and its store; the TPM itself is not needed to judge others"},
-	"internal/config":     {"manifest", "a format; it shares the grammar of names"},
+	"internal/trust":      {"dsse durable limit manifest naming strictjson tpm/attest verdict", "a format and its store; the TPM itself is not needed to judge others"},
+	"internal/config":     {"naming", "a format"},
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},
@@ -76,7 +77,7 @@ var table = map[string]rule{
 	"internal/intake":  {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
 	"internal/control": {"strictjson", "carries answers; how they are made stands behind its Handler"},
 	"internal/station": {"audit config control durable ems intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
-	"internal/cli":     {"audit config control durable ems intake limit manifest medium reader station trust verdict", "the command line, which can be its own daemon"},
+	"internal/cli":     {"audit config control durable ems intake limit manifest medium naming reader station trust verdict", "the command line, which can be its own daemon"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -21,6 +21,7 @@ import (
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
+	"sallyport/internal/naming"
 	"sallyport/internal/station"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
@@ -85,13 +86,13 @@ func (c *sealCmd) check() error {
 		return control.Failf(control.CodeUsage, "a package of the kind %s belongs to an election: name it with --election ID", kind)
 	case c.Election == "" && c.Definition != "":
 		return control.Failf(control.CodeUsage, "--definition says which version of an election's definition the package belongs to; name the election with --election ID")
-	case c.Election != "" && !manifest.IsScope(c.Election):
+	case c.Election != "" && !naming.IsScope(c.Election):
 		return control.Failf(control.CodeUsage, "%q cannot be an election's id: it has 1 to 128 letters, digits and . _ ~ : / -", verdict.Escape(c.Election))
 	case c.Election != "" && c.Definition == "" && kind != manifest.ElectionDefinition:
 		return control.Failf(control.CodeUsage, "a package of the election %s must say which definition it belongs to: --definition FILE", c.Election)
-	case c.Audience != manifest.AudienceAll && !manifest.IsName(c.Audience):
+	case c.Audience != manifest.AudienceAll && !naming.IsName(c.Audience):
 		return control.Failf(control.CodeUsage, "%q cannot be a station's id: give the receiving station's id, or '*' for all", verdict.Escape(c.Audience))
-	case c.Stream != "" && !manifest.IsName(c.Stream):
+	case c.Stream != "" && !naming.IsName(c.Stream):
 		return control.Failf(control.CodeUsage, "%q cannot name a stream: it has 1 to 64 letters, digits and . _ -", verdict.Escape(c.Stream))
 	}
 	return nil

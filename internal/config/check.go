@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"sallyport/internal/manifest"
+	"sallyport/internal/naming"
 )
 
 // values checks what the file says and completes it.
@@ -34,7 +34,7 @@ func (c *checker) values(d *document, folder, programs string) {
 const maxSocket = 107
 
 func (c *checker) station(s *Station) {
-	if c.required("station.id", `"precinct-12"`) && !manifest.IsName(s.ID) {
+	if c.required("station.id", `"precinct-12"`) && !naming.IsName(s.ID) {
 		c.bad("station.id", "is %q; use 1 to 64 letters, digits or . _ - beginning with a letter or digit", s.ID)
 	}
 	if c.required("station.name", `"Precinct 12, town hall"`) && !printable(s.Name) {
@@ -43,14 +43,14 @@ func (c *checker) station(s *Station) {
 	if c.required("station.role", `"source"`) {
 		c.choice("station.role", s.Role, "source", "ems", "kiosk", "authority")
 	}
-	if c.required("station.jurisdiction", `"us-xx-example"`) && !manifest.IsScope(s.Jurisdiction) {
+	if c.required("station.jurisdiction", `"us-xx-example"`) && !naming.IsScope(s.Jurisdiction) {
 		c.bad("station.jurisdiction", "is %q; use 1 to 128 letters, digits or . _ ~ : / - beginning with a letter or digit", s.Jurisdiction)
 	}
 	if !c.short("station.elections", len(s.Elections)) {
 		return
 	}
 	for i, e := range s.Elections {
-		if !manifest.IsScope(e) {
+		if !naming.IsScope(e) {
 			c.bad("station.elections", "%q is not the id of an election; each must be named, * is not possible", e)
 		}
 		if slices.Contains(s.Elections[:i], e) {

@@ -51,14 +51,14 @@ type Config struct {
 // initialised.
 type Station struct {
 	// ID names the station in the trust bundle and in manifests (see
-	// manifest.IsName). Required.
+	// naming.IsName). Required.
 	ID string `toml:"id"`
 	// Name is for people: up to 100 printable characters. Required.
 	Name string `toml:"name"`
 	// Role is "source", "ems", "kiosk" or "authority". Required.
 	Role string `toml:"role"`
 	// Jurisdiction is the one whose packages the station makes and takes (see
-	// manifest.IsScope). Required.
+	// naming.IsScope). Required.
 	Jurisdiction string `toml:"jurisdiction"`
 	// Elections are the ids of the elections whose packages the station takes now.
 	// Default none.

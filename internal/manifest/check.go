@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"sallyport/internal/naming"
 	"sallyport/internal/verdict"
 )
 
@@ -43,17 +44,17 @@ func (p *Payload) checkFields() error {
 	for _, f := range []field{
 		{"package_id", p.PackageID, ruleHex32, hex32, false},
 		{"kind", string(p.Kind), fmt.Sprintf("must be one of %v", Kinds()), func(s string) bool { return slices.Contains(Kinds(), Kind(s)) }, false},
-		{"jurisdiction", p.Jurisdiction, ruleScope, IsScope, false},
-		{"election_id", p.ElectionID, ruleScope, IsScope, true},
+		{"jurisdiction", p.Jurisdiction, ruleScope, naming.IsScope, false},
+		{"election_id", p.ElectionID, ruleScope, naming.IsScope, true},
 		{"election_sha256", p.ElectionSHA256, ruleHex64, hex64, true},
-		{"audience", p.Audience, "must be a station id or *", func(s string) bool { return s == AudienceAll || IsName(s) }, false},
-		{"stream", p.Stream, ruleName, IsName, false},
+		{"audience", p.Audience, "must be a station id or *", func(s string) bool { return s == AudienceAll || naming.IsName(s) }, false},
+		{"stream", p.Stream, ruleName, naming.IsName, false},
 		{"prev_sha256", p.PrevSHA256, ruleHex64, hex64, true},
 		{"supersedes", p.Supersedes, ruleHex64, hex64, true},
 		{"created.rtc", p.Created.RTC, "must be a time in UTC and whole seconds such as 2026-11-03T20:15:00Z", utcSeconds, false},
-		{"signer.station_id", p.Signer.StationID, ruleName, IsName, false},
+		{"signer.station_id", p.Signer.StationID, ruleName, naming.IsName, false},
 		{"signer.key_id", p.Signer.KeyID, ruleHex64, hex64, false},
-		{"signer.role", p.Signer.Role, ruleName, IsName, false},
+		{"signer.role", p.Signer.Role, ruleName, naming.IsName, false},
 	} {
 		if f.optional && f.value == "" {
 			continue
@@ -171,26 +172,6 @@ func hex64(s string) bool { return len(s) == 64 && lowerHex(s) }
 func lowerHex(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}
-
-// IsName says whether s keeps the grammar of stations, roles and streams:
-// [A-Za-z0-9][A-Za-z0-9._-]{0,63}. Such a name can also be the name of a file.
-func IsName(s string) bool { return word(s, 64, "._-") }
-
-// IsScope says whether s keeps the grammar of jurisdictions and elections:
-// [A-Za-z0-9][A-Za-z0-9._~:/-]{0,127}, wide enough for Open Civic Data identifiers.
-func IsScope(s string) bool { return word(s, 128, "._~:/-") }
-
-func word(s string, most int, marks string) bool {
-	if s == "" || len(s) > most || !alphanumeric(s[0]) {
-		return false
-	}
-	for i := range len(s) {
-		if !alphanumeric(s[i]) && !slices.Contains([]byte(marks), s[i]) {
 			return false
 		}
 	}

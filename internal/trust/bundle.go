@@ -19,6 +19,7 @@ import (
 
 	"sallyport/internal/dsse"
 	"sallyport/internal/manifest"
+	"sallyport/internal/naming"
 	"sallyport/internal/tpm/attest"
 	"sallyport/internal/verdict"
 )
@@ -154,7 +155,7 @@ func (b *Bundle) check() error {
 }
 
 func (s *Station) check(where string) error {
-	if !manifest.IsName(s.ID) {
+	if !naming.IsName(s.ID) {
 		return malformed(where+": id", "is %.100q; it must have 1 to 64 letters, digits or . _ -", s.ID)
 	}
 	where += " (" + s.ID + ")"
@@ -164,7 +165,7 @@ func (s *Station) check(where string) error {
 	if !slices.Contains(Roles(), s.Role) {
 		return malformed(where+": role", "is %.40q, must be one of %v", s.Role, Roles())
 	}
-	if !manifest.IsScope(s.Jurisdiction) {
+	if !naming.IsScope(s.Jurisdiction) {
 		return malformed(where+": jurisdiction", "is %.140q; it must have 1 to 128 letters, digits or . _ ~ : / -", s.Jurisdiction)
 	}
 	if err := sorted(where+": kinds", s.Kinds, len(manifest.Kinds())); err != nil {
@@ -179,7 +180,7 @@ func (s *Station) check(where string) error {
 		return err
 	}
 	for _, e := range s.Elections {
-		if !manifest.IsScope(e) {
+		if !naming.IsScope(e) {
 			return malformed(where+": elections", "holds %.140q, which is no election id (there is no wildcard)", e)
 		}
 	}

@@ -43,7 +43,7 @@ var table = map[string]rule{
 	"internal/manifest":   {"dsse limit naming strictjson verdict", "a format; who is trusted stands behind its Policy interface"},
 	"internal/tpm/attest": {"dsse strictjson", "statements of TPMs are judged without a TPM"},
 	"internal/trust":      {"dsse durable limit manifest naming strictjson tpm/attest verdict", "a format and its store; the TPM itself is not needed to judge others"},
-	"internal/config":     {"naming", "a format"},
+	"internal/config":     {"naming usb", "a format; it shares the grammar of names and of USB rules"},
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport/internal/naming"
+	"sallyport/internal/usb"
 )
 
 // values checks what the file says and completes it.
@@ -20,18 +21,85 @@ func (c *checker) values(d *document, folder, programs string) {
 		d.Reader = filepath.Join(programs, "sallyport-reader")
 	}
 	d.Reader = c.path("reader", d.Reader, folder)
-	d.Control.Socket = c.path("control.socket", d.Control.Socket, folder)
-	if n := len(d.Control.Socket); n > maxSocket {
-		c.bad("control.socket", "has %d bytes (%s), the path of a socket has at most %d: choose a shorter one", n, d.Control.Socket, maxSocket)
-	}
+	d.Control.Socket = c.socket("control.socket", d.Control.Socket, folder)
 	c.ids("control.operator_uids", d.Control.OperatorUIDs)
 	c.ids("control.operator_gids", d.Control.OperatorGIDs)
+	c.accounts("control.operator_groups", d.Control.OperatorGroups)
+	c.usb(&d.USB, folder)
 	c.limits(d)
 	c.choice("log.level", d.Log.Level, "debug", "info", "warn", "error")
 }
 
 // maxSocket is what fits into sockaddr_un with its final zero.
 const maxSocket = 107
+
+func (c *checker) socket(key, path, folder string) string {
+	path = c.path(key, path, folder)
+	if n := len(path); n > maxSocket {
+		c.bad(key, "has %d bytes (%s), the path of a socket has at most %d: choose a shorter one", n, path, maxSocket)
+	}
+	return path
+}
+
+func (c *checker) usb(u *USB, folder string) {
+	u.Socket = c.socket("usb.socket", u.Socket, folder)
+	if !account(u.User) {
+		c.bad("usb.user", "is %q, which is not the name of a user", u.User)
+	}
+	roles := map[string]string{}
+	for _, r := range u.roles() {
+		if !c.short(r.key, len(*r.places)) {
+			continue
+		}
+		for _, place := range *r.places {
+			if !usb.IsPlace(place) {
+				c.bad(r.key, "%q is not the place of a USB socket; use its name in /sys/bus/usb/devices, such as \"1-2\" or \"1-2.4\"", place)
+			} else if first := roles[place]; first != "" {
+				c.bad(r.key, "%q stands in %s already; a socket has one role", place, first)
+			}
+			roles[place] = r.key
+		}
+	}
+	if c.short("usb.allow", len(u.Allow)) {
+		for _, text := range u.Allow {
+			if _, err := usb.ParseRule(text); err != nil {
+				c.bad("usb.allow", "%v", err)
+			}
+		}
+	}
+	const least, most = 1, 1 << 53
+	if u.MinBytes < least || u.MaxBytes < u.MinBytes || u.MaxBytes > most {
+		c.bad("usb.max_bytes", "from %d to %d bytes is no range; use min_bytes ≥ %d and max_bytes from min_bytes to %d", u.MinBytes, u.MaxBytes, least, int64(most))
+	}
+	for _, n := range u.SectorBytes {
+		if n < 512 || n > 4096 || n&(n-1) != 0 {
+			c.bad("usb.sector_bytes", "%d is no size of sectors; use 512, 1024, 2048 or 4096", n)
+		}
+	}
+	if len(u.SectorBytes) == 0 {
+		c.bad("usb.sector_bytes", "is empty, so no medium would be allowed")
+	}
+	c.short("usb.sector_bytes", len(u.SectorBytes))
+}
+
+// account accepts the names of users and groups that Debian's adduser(8) makes.
+func account(s string) bool {
+	return naming.IsName(s) && len(s) <= 32 && !strings.Contains(s, ".")
+}
+
+func (c *checker) accounts(key string, names []string) {
+	if !c.short(key, len(names)) {
+		return
+	}
+	for i, n := range names {
+		if !account(n) {
+			c.bad(key, "%q is not the name of a group", n)
+		}
+		if slices.Contains(names[:i], n) {
+			c.bad(key, "%q stands there twice; remove one", n)
+		}
+	}
+}
 
 func (c *checker) station(s *Station) {
 	if c.required("station.id", `"precinct-12"`) && !naming.IsName(s.ID) {

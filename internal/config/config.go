@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"sallyport/internal/usb"
 )
 
 // maxFile is the largest configuration file in bytes.
@@ -38,6 +40,7 @@ type Config struct {
 	// sallyport-reader in the folder of the running program.
 	Reader  string  `toml:"reader"`
 	Control Control `toml:"control"`
+	USB     USB     `toml:"usb"`
 	Limits  Limits  `toml:"-"` // its durations are texts in the file
 	Log     Log     `toml:"log"`
 
@@ -73,6 +76,67 @@ type Control struct {
 	// user. Default none.
 	OperatorUIDs []uint32 `toml:"operator_uids"`
 	OperatorGIDs []uint32 `toml:"operator_gids"`
+	// OperatorGroups are further groups, by name; the system knows their numbers
+	// when the daemon starts. Default none.
+	OperatorGroups []string `toml:"operator_groups"`
+}
+
+// USB says what the sockets of the station are for, and which devices may use
+// them; sallyport-usbd enforces it. A station that names no port has no live
+// USB: media come as image files and block devices.
+type USB struct {
+	// Socket is where sallyportd reaches sallyport-usbd, at most 107 bytes.
+	// Default /run/sallyport-usbd/usbd.sock.
+	Socket string `toml:"socket"`
+	// User is the user of sallyportd: nobody else, but root, may ask
+	// sallyport-usbd for a device. Default "sallyport".
+	User string `toml:"user"`
+	// In, Out, Keyboard and SecurityKey are the places that have these roles, as
+	// the kernel names them: BUS-PORT[.PORT…]. Default none.
+	In          []string `toml:"in"`
+	Out         []string `toml:"out"`
+	Keyboard    []string `toml:"keyboard"`
+	SecurityKey []string `toml:"security_key"`
+	// Allow are the storage devices that are allowed (see usb.ParseRule). Default
+	// none: any plain storage device.
+	Allow []string `toml:"allow"`
+	// MinBytes and MaxBytes bound the capacity of a medium. Default 1 MiB and 2 TiB.
+	MinBytes int64 `toml:"min_bytes"`
+	MaxBytes int64 `toml:"max_bytes"`
+	// SectorBytes are the logical sector sizes that are allowed. Default 512 and 4096.
+	SectorBytes []int64 `toml:"sector_bytes"`
+}
+
+// Live says whether any socket of the station has a role.
+func (u *USB) Live() bool { return len(u.In)+len(u.Out)+len(u.Keyboard)+len(u.SecurityKey) > 0 }
+
+// Policy is what the file allows.
+func (u *USB) Policy() *usb.Policy {
+	p := &usb.Policy{MinBytes: u.MinBytes, MaxBytes: u.MaxBytes, SectorBytes: u.SectorBytes}
+	for _, r := range u.roles() {
+		for _, place := range *r.places {
+			p.Ports = append(p.Ports, usb.Port{Path: place, Role: r.role})
+		}
+	}
+	for _, text := range u.Allow {
+		if r, err := usb.ParseRule(text); err == nil { // the file was checked
+			p.Rules = append(p.Rules, r)
+		}
+	}
+	return p
+}
+
+type portList struct {
+	key    string
+	role   usb.Role
+	places *[]string
+}
+
+func (u *USB) roles() []portList {
+	return []portList{
+		{"usb.in", usb.In, &u.In}, {"usb.out", usb.Out, &u.Out},
+		{"usb.keyboard", usb.Keyboard, &u.Keyboard}, {"usb.security_key", usb.SecurityKey, &u.SecurityKey},
+	}
 }
 
 // Limits are the ceilings that depend on the station's hardware; those of the
@@ -114,7 +178,9 @@ func defaults() *document {
 		TPM:        "device:/dev/tpmrm0",
 		Production: true,
 		Control:    Control{Socket: "/run/sallyport/control.sock"},
-		Log:        Log{Level: "info"},
+		USB: USB{Socket: "/run/sallyport-usbd/usbd.sock", User: "sallyport",
+			MinBytes: 1 << 20, MaxBytes: 2 << 40, SectorBytes: []int64{512, 4096}},
+		Log: Log{Level: "info"},
 	}}
 	d.Limits.QuarantineMaxBytes = 256 << 30
 	d.Limits.ReserveBytes = 1 << 30

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sallyport/internal/usb"
 )
 
 const example = "../../systemd/sallyport.toml"
@@ -62,10 +64,17 @@ func TestTheShippedExampleIsValidAndNamesEveryKeyAndDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.File, bare.File, got.SHA256, bare.SHA256 = "", "", [32]byte{}, [32]byte{}
-	if got.Station.Elections == nil || len(got.Station.Elections)+len(got.Control.OperatorUIDs)+len(got.Control.OperatorGIDs) > 0 {
-		t.Error("the example's lists must be there and empty")
+	lists := []*[]string{&got.Station.Elections, &got.Control.OperatorGroups, &got.USB.In, &got.USB.Out, &got.USB.Keyboard, &got.USB.SecurityKey, &got.USB.Allow}
+	for i, list := range lists {
+		if *list == nil || len(*list) > 0 {
+			t.Errorf("list %d of the example must be there and empty", i)
+		}
+		*list = nil
 	}
-	got.Station.Elections, got.Control.OperatorUIDs, got.Control.OperatorGIDs = nil, nil, nil
+	if len(got.Control.OperatorUIDs)+len(got.Control.OperatorGIDs) > 0 || got.USB.Live() {
+		t.Error("the example must let nobody and nothing in")
+	}
+	got.Control.OperatorUIDs, got.Control.OperatorGIDs = nil, nil
 	if d := cmp.Diff(bare, got); d != "" {
 		t.Errorf("a value of the example is not the default:\n%s", d)
 	}
@@ -76,7 +85,7 @@ func TestEveryKeyArrives(t *testing.T) {
 tpm = "swtpm:tpm/sock"
 production = false
 reader = "../bin/sallyport-reader"
-control = { socket = "/run/x.sock", operator_uids = [1000, 4294967294], operator_gids = [0] }
+control = { socket = "/run/x.sock", operator_uids = [1000, 4294967294], operator_gids = [0], operator_groups = ["staff"] }
 log.level = "debug"
 
 [limits]
@@ -84,6 +93,18 @@ quarantine_max_bytes = 5_000_000
 reserve_bytes = 0x100000
 stall = "1m30s"
 total = "1h"
+
+[usb]
+socket = "usb.sock"
+user = "ems"
+in = ["1-1", "2-1.4"]
+out = ["1-2"]
+keyboard = ["1-3"]
+security_key = ["1-4"]
+allow = ["0781:*", "0781:5581:4C 53:x"]
+min_bytes = 512
+max_bytes = 1024
+sector_bytes = [2048]
 
 ` + least + `elections = ["2026-11-03-general", "2027-05-04/primary"]
 `
@@ -100,12 +121,24 @@ total = "1h"
 		StateDir: dir + "/state",
 		TPM:      "swtpm:" + dir + "/tpm/sock",
 		Reader:   filepath.Dir(dir) + "/bin/sallyport-reader",
-		Control:  Control{Socket: "/run/x.sock", OperatorUIDs: []uint32{1000, 1<<32 - 2}, OperatorGIDs: []uint32{0}},
+		Control:  Control{Socket: "/run/x.sock", OperatorUIDs: []uint32{1000, 1<<32 - 2}, OperatorGIDs: []uint32{0}, OperatorGroups: []string{"staff"}},
+		USB: USB{
+			Socket: dir + "/usb.sock", User: "ems", In: []string{"1-1", "2-1.4"}, Out: []string{"1-2"}, Keyboard: []string{"1-3"}, SecurityKey: []string{"1-4"},
+			Allow: []string{"0781:*", "0781:5581:4C 53:x"}, MinBytes: 512, MaxBytes: 1024, SectorBytes: []int64{2048},
+		},
 		Limits:   Limits{QuarantineMaxBytes: 5_000_000, ReserveBytes: 1 << 20, Stall: 90 * time.Second, Total: time.Hour},
 		Log:      Log{Level: "debug"},
 		File:     dir + "/sallyport.toml", SHA256: sha256.Sum256([]byte(content)),
 	}
 	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	policy := &usb.Policy{
+		Ports:    []usb.Port{{Path: "1-1", Role: usb.In}, {Path: "2-1.4", Role: usb.In}, {Path: "1-2", Role: usb.Out}, {Path: "1-3", Role: usb.Keyboard}, {Path: "1-4", Role: usb.SecurityKey}},
+		Rules:    []usb.Rule{{Vendor: "0781"}, {Vendor: "0781", Product: "5581", Serial: "4C 53:x"}},
+		MinBytes: 512, MaxBytes: 1024, SectorBytes: []int64{2048},
+	}
+	if d := cmp.Diff(policy, got.USB.Policy()); d != "" || !got.USB.Live() {
 		t.Error(d)
 	}
 }
@@ -192,6 +225,16 @@ func TestMistakesAreNamedWithLineAndKey(t *testing.T) {
 		{"no time", least + "[limits]\nstall = \"soon\"\n", `:7: limits.stall: is "soon"; use a time such as`},
 		{"time without unit", least + "[limits]\ntotal = \"30\"\n", ":7: limits.total: is"},
 		{"endless", least + "[limits]\ntotal = \"100000h\"\n", ":7: limits.total: is"},
+		{"a group's number", least + "[control]\noperator_groups = [\"100\", \"a b\"]\n", `:7: control.operator_groups: "a b" is not the name`},
+		{"no socket of USB", least + "[usb]\nin = [\"usb1\"]\n", `:7: usb.in: "usb1" is not the place of a USB socket; use its name in`},
+		{"two roles", least + "[usb]\nin = [\"1-1\"]\nkeyboard = [\"1-1\"]\n", `:8: usb.keyboard: "1-1" stands in usb.in already`},
+		{"no rule", least + "[usb]\nallow = [\"0781\"]\n", `:7: usb.allow: "0781" is no rule for devices; use`},
+		{"rule in capitals", least + "[usb]\nallow = [\"0781:55AA\"]\n", `:7: usb.allow: "0781:55AA" is no rule`},
+		{"half a fingerprint", least + "[usb]\nallow = [\"sha256:00\"]\n", `:7: usb.allow: "sha256:00" is no rule`},
+		{"no range", least + "[usb]\nmin_bytes = 10\nmax_bytes = 9\n", `:8: usb.max_bytes: from 10 to 9 bytes is no range`},
+		{"odd sectors", least + "[usb]\nsector_bytes = [520]\n", `:7: usb.sector_bytes: 520 is no size`},
+		{"no sectors", least + "[usb]\nsector_bytes = []\n", `:7: usb.sector_bytes: is empty`},
+		{"a user with a space", least + "[usb]\nuser = \"a b\"\n", `:7: usb.user: is "a b"`},
 		{"bad level", "log.level = \"trace\"\n" + least, ":1: log.level: is \"trace\"; use one of"},
 	} {
 		got, err := load(t, c.in)

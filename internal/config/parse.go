@@ -27,7 +27,9 @@ const (
 var keys = map[string]kind{
 	"station.id": text, "station.name": text, "station.role": text, "station.jurisdiction": text, "station.elections": texts,
 	"state_dir": text, "tpm": text, "production": flag, "reader": text,
-	"control.socket": text, "control.operator_uids": numbers, "control.operator_gids": numbers,
+	"control.socket": text, "control.operator_uids": numbers, "control.operator_gids": numbers, "control.operator_groups": texts,
+	"usb.socket": text, "usb.user": text, "usb.in": texts, "usb.out": texts, "usb.keyboard": texts, "usb.security_key": texts,
+	"usb.allow": texts, "usb.min_bytes": number, "usb.max_bytes": number, "usb.sector_bytes": numbers,
 	"limits.quarantine_max_bytes": number, "limits.reserve_bytes": number, "limits.stall": text, "limits.total": text,
 	"log.level": text,
 }

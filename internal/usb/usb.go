@@ -13,6 +13,8 @@ package usb
 
 import (
 	"encoding/hex"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -43,6 +45,39 @@ type Rule struct {
 	Vendor, Product string // four hexadecimal digits, lower case; "" for any
 	Serial          string // exact; "" for any
 	SHA256          string // of the descriptors, 64 hexadecimal digits; "" for any
+}
+
+// IsPlace says whether s is the name of a place that a device can have.
+func IsPlace(s string) bool { return devicePath.MatchString(s) }
+
+var (
+	identifier  = regexp.MustCompile(`^(\*|[0-9a-f]{4})$`)
+	fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// ParseRule reads a rule as people write it: "VENDOR:PRODUCT",
+// "VENDOR:PRODUCT:SERIAL" or "sha256:DESCRIPTORS", where vendor and product are
+// four hexadecimal digits in lower case, or * for any.
+func ParseRule(s string) (Rule, error) {
+	bad := fmt.Errorf("%q is no rule for devices; use \"0781:5581\", \"0781:*\", \"0781:5581:SERIAL\" or \"sha256:\" and 64 hexadecimal digits, in lower case", s)
+	vendor, rest, _ := strings.Cut(s, ":")
+	if vendor == "sha256" {
+		if !fingerprint.MatchString(rest) {
+			return Rule{}, bad
+		}
+		return Rule{SHA256: rest}, nil
+	}
+	product, serial, named := strings.Cut(rest, ":")
+	if !identifier.MatchString(vendor) || !identifier.MatchString(product) || named && serial == "" {
+		return Rule{}, bad
+	}
+	unless := func(s string) string {
+		if s == "*" {
+			return ""
+		}
+		return s
+	}
+	return Rule{Vendor: unless(vendor), Product: unless(product), Serial: serial}, nil
 }
 
 // Policy is what a station allows. Its zero value allows nothing.

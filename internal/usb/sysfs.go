@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Sysfs reads what the kernel shows of USB devices below one folder, "/sys" on
@@ -69,6 +70,9 @@ func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
 	}
 	dir := path.Join(usbDevices, place)
 	f = &Facts{Path: place}
+	if f.Insertion, err = s.Insertion(place); err != nil {
+		return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
+	}
 	for _, field := range []struct {
 		name     string
 		to       *string
@@ -92,6 +96,24 @@ func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
 		f.Descriptors, odd = nil, errors.New("the kernel's identifiers are not those of the descriptors")
 	}
 	return f, odd, nil
+}
+
+// Insertion tells the device that is now at a place from every other that was
+// or will be there, until the machine starts again: the kernel never gives out
+// the number of a sysfs folder twice.
+func (s *Sysfs) Insertion(place string) (string, error) {
+	if !devicePath.MatchString(place) {
+		return "", fmt.Errorf("%q is not the place of a USB device", place)
+	}
+	st, err := s.root.Stat(path.Join(usbDevices, place))
+	if err != nil {
+		return "", err
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", fmt.Errorf("the folder of the device at port %s has no number", place)
+	}
+	return place + "#" + strconv.FormatUint(sys.Ino, 10), nil
 }
 
 // Authorised says whether the kernel may use the device.

@@ -95,6 +95,7 @@ type Policy struct {
 // Facts are what is known of a device; texts are foreign.
 type Facts struct {
 	Path         string // the place, as in [Port]
+	Insertion    string // tells this insertion from every other of this boot
 	Vendor       string // four hexadecimal digits
 	Product      string
 	Serial       string

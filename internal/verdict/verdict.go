@@ -97,6 +97,9 @@ const (
 	PortNotAllowed     Reason = "port-not-allowed"
 	DeviceNotAllowed   Reason = "device-not-allowed"
 	CapacityOutOfRange Reason = "capacity-out-of-range"
+	// DeviceChanged is given to a device that shows itself as another one than
+	// it was a moment ago, or than its serial number was before.
+	DeviceChanged Reason = "device-changed"
 )
 
 type info struct {
@@ -148,6 +151,7 @@ var table = map[Reason]info{
 	CompositeDevice:    {Policy, "the device claims to be storage and something else", "Remove the device and hand it to the administrator: it may be an attack."},
 	PortNotAllowed:     {Policy, "this port does not take media", "Use the port marked for media."},
 	DeviceNotAllowed:   {Policy, "the device is not on this station's list", "Use a medium that was issued for this station."},
+	DeviceChanged:      {Policy, "the device came back as another one", "Remove the device and hand it to the administrator: it may be an attack. To use another medium in this port, leave the port empty for some seconds first."},
 	CapacityOutOfRange: {Policy, "the device's capacity is outside the allowed range", "Use a medium of the size your office issues."},
 }
 

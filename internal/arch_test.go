@@ -37,6 +37,7 @@ var table = map[string]rule{
 	"internal/naming":     {"", "a leaf: the grammar of names"},
 	"internal/durable":    {"", "a leaf: crash-safe files"},
 	"internal/strictjson": {"", "a leaf: the strict codec"},
+	"internal/unixsock":   {"", "a leaf: what unix sockets carry besides bytes"},
 	"internal/sandbox":    {"", "a leaf: it must be in force before anything else of ours runs"},
 
 	"internal/dsse":       {"limit strictjson", "a format knows nothing of devices, keys' owners or stores"},
@@ -63,8 +64,9 @@ var table = map[string]rule{
 	"internal/reader/child":     {"medium reader/wire sandbox verdict volume", "the confined side: all media parsers, nothing of the station"},
 	"internal/reader":           {"limit medium reader/wire sandbox verdict", "the wary side: no media parser may come into the daemon"},
 
-	"internal/usb":    {"verdict", "decides by what sysfs shows; it opens no device"},
-	"internal/uevent": {"", "hints of the kernel; what they mean is for whoever reads sysfs"},
+	"internal/usb":      {"verdict", "decides by what sysfs shows; it opens no device"},
+	"internal/usb/link": {"strictjson unixsock usb verdict", "a format: what the two processes say to each other"},
+	"internal/uevent":   {"", "hints of the kernel; what they mean is for whoever reads sysfs"},
 
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
 
@@ -75,7 +77,7 @@ var table = map[string]rule{
 	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
 	"internal/intake":  {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
-	"internal/control": {"strictjson", "carries answers; how they are made stands behind its Handler"},
+	"internal/control": {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
 	"internal/station": {"audit config control durable ems intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
 	"internal/cli":     {"audit config control durable ems intake limit manifest medium naming reader station trust verdict", "the command line, which can be its own daemon"},
 }
@@ -108,7 +110,7 @@ var forbidden = map[string]struct {
 	reason string
 	but    []string
 }{
-	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli"}},
+	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link"}},
 	"os/exec":       {"only the reader is started", []string{"internal/reader"}},
 	"unsafe":        {"system calls without a wrapper in x/sys", []string{"internal/control", "internal/sandbox", "internal/vault", "internal/reader", "internal/reader/child"}},
 	"encoding/json": {"it accepts duplicates, other case and bad UTF-8: use strictjson", nil},

@@ -16,6 +16,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/rs/zerolog"
+
+	"sallyport/internal/unixsock"
 )
 
 // Peer is who stands at the other end, as the kernel says.
@@ -239,21 +241,13 @@ func (s *Server) send(l *line, a answer) {
 }
 
 func peerOf(c *net.UnixConn) (Peer, []uint32, error) {
-	raw, err := c.SyscallConn()
+	cred, err := unixsock.Peer(c)
 	if err != nil {
 		return Peer{}, nil, err
 	}
-	var cred *unix.Ucred
 	var groups []uint32
-	var serr error
-	err = raw.Control(func(fd uintptr) {
-		cred, serr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-		if serr == nil {
-			groups = peerGroups(int(fd))
-		}
-	})
-	if err = errors.Join(err, serr); err != nil {
-		return Peer{}, nil, fmt.Errorf("cannot ask who is calling: %w", err)
+	if err := unixsock.Control(c, func(fd int) error { groups = peerGroups(fd); return nil }); err != nil {
+		return Peer{}, nil, err
 	}
 	return Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}, groups, nil
 }

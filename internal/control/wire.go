@@ -14,12 +14,11 @@ import (
 	"net"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sallyport/internal/strictjson"
+	"sallyport/internal/unixsock"
 )
 
 // MaxFrame is the largest frame in bytes: a seal request for 100,000 files.
@@ -95,11 +94,7 @@ func writeFrame(c *net.UnixConn, v any, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	var rights []byte
-	if file != nil {
-		rights = unix.UnixRights(int(file.Fd()))
-	}
-	n, _, err := c.WriteMsgUnix(head, rights, nil)
+	n, _, err := c.WriteMsgUnix(head, unixsock.Rights(file), nil)
 	if err == nil && n != len(head) {
 		err = io.ErrShortWrite
 	}
@@ -116,7 +111,7 @@ func writeFrame(c *net.UnixConn, v any, file *os.File) error {
 // any. More than one descriptor is refused.
 func readFrame(c *net.UnixConn, v any) (*os.File, error) {
 	head := make([]byte, 4)
-	oob := make([]byte, unix.CmsgSpace(4*4))
+	oob := unixsock.Space()
 	n, oobn, flags, _, err := c.ReadMsgUnix(head, oob)
 	if err != nil {
 		return nil, err
@@ -124,7 +119,7 @@ func readFrame(c *net.UnixConn, v any) (*os.File, error) {
 	if n == 0 && oobn == 0 {
 		return nil, io.EOF
 	}
-	file, err := takeFile(oob[:oobn], flags)
+	file, err := unixsock.TakeFile(oob[:oobn], flags)
 	if err != nil {
 		return nil, err
 	}
@@ -153,32 +148,6 @@ func readBody(c *net.UnixConn, head []byte, have int, v any) error {
 		return fmt.Errorf("cannot read a control message: %w", io.ErrUnexpectedEOF)
 	}
 	return strictDecode(body, v)
-}
-
-// takeFile returns the one descriptor in oob and closes all others.
-func takeFile(oob []byte, flags int) (*os.File, error) {
-	if len(oob) == 0 {
-		return nil, nil
-	}
-	var fds []int
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the descriptors of a control message: %w", err)
-	}
-	for i := range msgs {
-		got, err := unix.ParseUnixRights(&msgs[i])
-		if err == nil {
-			fds = append(fds, got...)
-		}
-	}
-	if len(fds) != 1 || flags&unix.MSG_CTRUNC != 0 {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-		return nil, fmt.Errorf("cannot accept %d descriptors with a control message: send one", len(fds))
-	}
-	unix.CloseOnExec(fds[0])
-	return os.NewFile(uintptr(fds[0]), "medium"), nil
 }
 
 // strictDecode is strictjson's decoding for frames; args and results are

@@ -36,8 +36,8 @@ const (
 // Port gives the device at a stable place its role. Path is the kernel's name
 // of the place, "BUS-PORT[.PORT…]", as in /sys/bus/usb/devices.
 type Port struct {
-	Path string
-	Role Role
+	Path string `json:"path"`
+	Role Role   `json:"role"`
 }
 
 // Rule allows storage devices. Every field that is set has to match.
@@ -215,13 +215,13 @@ func (d *Descriptors) describe() string {
 
 // Disk is what the kernel shows of a storage device once its driver is bound.
 type Disk struct {
-	Name        string // below /dev, such as "sda"
-	Seq         uint64 // diskseq: this very insertion
-	Bytes       int64
-	SectorBytes int64 // logical
-	ReadOnly    bool
-	Kind        int // SCSI peripheral device type: 0 disk, 5 CD, …
-	Units       int // logical units of the device
+	Name        string `json:"name"`         // below /dev, such as "sda"
+	Seq         uint64 `json:"diskseq"`      // this very insertion
+	Bytes       int64  `json:"bytes"`        // capacity
+	SectorBytes int64  `json:"sector_bytes"` // logical
+	ReadOnly    bool   `json:"read_only"`
+	Kind        int    `json:"kind"`  // SCSI peripheral device type: 0 disk, 5 CD, …
+	Units       int    `json:"units"` // logical units of the device
 }
 
 // DecideDisk checks the disk that an allowed device turned out to have.

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0 // command lines: grammar, help and validation from tagged structs
+	github.com/coreos/go-systemd/v22 v22.7.0 // what systemd hears: ready, status, watchdog (package daemon alone, which imports nothing further)
 	github.com/go-json-experiment/json v1.27.2 // strict JSON: refuses duplicate names and bad UTF-8, streams large CVR files; the coming encoding/json/v2
 	github.com/google/go-cmp v0.7.0 // tests only: readable differences
 	github.com/google/go-tpm v0.9.8 // TPM 2.0 commands and structures (fixed by the owner)
@@ -23,13 +24,10 @@ require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/kr/pretty v0.3.0 // indirect
-	github.com/kr/text v0.2.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/rogpeppe/go-internal v1.6.1 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect

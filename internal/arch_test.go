@@ -37,6 +37,7 @@ var table = map[string]rule{
 	"internal/naming":     {"", "a leaf: the grammar of names"},
 	"internal/durable":    {"", "a leaf: crash-safe files"},
 	"internal/strictjson": {"", "a leaf: the strict codec"},
+	"internal/service":    {"", "a leaf: systemd's sockets and words"},
 	"internal/unixsock":   {"", "a leaf: what unix sockets carry besides bytes"},
 	"internal/sandbox":    {"", "a leaf: it must be in force before anything else of ours runs"},
 
@@ -83,7 +84,7 @@ var table = map[string]rule{
 }
 
 // testOnly packages may be imported by tests and by each other alone.
-var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/bench", "internal/bench/fatimage"}
+var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/bench", "internal/bench/fatimage", "internal/e2e", "internal/e2e/agent", "internal/e2e/wire"}
 
 // closure says what must not be linked into a program, and why.
 var closure = map[string]map[string]string{
@@ -110,7 +111,7 @@ var forbidden = map[string]struct {
 	reason string
 	but    []string
 }{
-	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link"}},
+	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link", "internal/service"}},
 	"os/exec":       {"only the reader is started", []string{"internal/reader"}},
 	"unsafe":        {"system calls without a wrapper in x/sys", []string{"internal/control", "internal/sandbox", "internal/vault", "internal/reader", "internal/reader/child"}},
 	"encoding/json": {"it accepts duplicates, other case and bad UTF-8: use strictjson", nil},

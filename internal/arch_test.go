@@ -28,6 +28,7 @@ type rule struct {
 var table = map[string]rule{
 	"cmd/sallyport":        {"cli", "main only"},
 	"cmd/sallyportd":       {"cli", "main only"},
+	"cmd/sallyport-usbd":   {"usbd", "main only; the privileged process"},
 	"cmd/sallyport-reader": {"reader/child", "main only; the child's closure is what an attacker's file system meets"},
 	"cmd/sallyport-verify": {"verifycmd", "main only; the checker must be buildable without a station"},
 
@@ -67,6 +68,7 @@ var table = map[string]rule{
 
 	"internal/usb":      {"verdict", "decides by what sysfs shows; it opens no device"},
 	"internal/usb/link": {"strictjson unixsock usb verdict", "a format: what the two processes say to each other"},
+	"internal/usbd":     {"config service uevent usb usb/link verdict", "the privileged side: devices, and nothing of media, keys or stores"},
 	"internal/uevent":   {"", "hints of the kernel; what they mean is for whoever reads sysfs"},
 
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
@@ -92,6 +94,12 @@ var closure = map[string]map[string]string{
 		"net": "the reader has no business with addresses", "net/http": "no network", "os/exec": "the reader starts nothing",
 		"database/sql": "the reader stores nothing", "github.com/google/go-tpm/tpm2": "the reader has no keys", "sallyport/internal/manifest": "the reader judges nothing",
 	},
+	"cmd/sallyport-usbd": {
+		"net/http": "no network", "crypto/tls": "no network", "os/exec": "the privileged process starts nothing", "database/sql": "it keeps nothing",
+		"runtime/cgo": "static programs", "github.com/google/go-tpm/tpm2": "it has no keys",
+		"sallyport/internal/dsse": "it judges no media", "sallyport/internal/volume": "it reads no media", "sallyport/internal/reader": "it reads no media",
+		"sallyport/internal/vault": "it keeps nothing", "sallyport/internal/audit": "the log is sallyportd's",
+	},
 	"cmd/sallyport-verify": {
 		"net/http": "no network", "os/exec": "the checker starts nothing", "database/sql": "the checker needs files and keys alone",
 		"sallyport/internal/tpm": "the checker needs no TPM", "sallyport/internal/volume": "the checker reads no media",
@@ -111,7 +119,7 @@ var forbidden = map[string]struct {
 	reason string
 	but    []string
 }{
-	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link", "internal/service"}},
+	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link", "internal/service", "internal/usbd"}},
 	"os/exec":       {"only the reader is started", []string{"internal/reader"}},
 	"unsafe":        {"system calls without a wrapper in x/sys", []string{"internal/control", "internal/sandbox", "internal/vault", "internal/reader", "internal/reader/child"}},
 	"encoding/json": {"it accepts duplicates, other case and bad UTF-8: use strictjson", nil},

@@ -39,11 +39,17 @@ const maxText = 4096
 // interface: BUS-PORT[.PORT…] (Documentation/ABI/testing/sysfs-bus-usb).
 var devicePath = regexp.MustCompile(`^[1-9][0-9]{0,2}-[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2}){0,6}$`)
 
+// busPath is the name of a root hub.
+var busPath = regexp.MustCompile(`^usb[1-9][0-9]{0,2}$`)
+
 const usbDevices = "bus/usb/devices"
 
 // Present returns the places of all devices but root hubs, sorted so that a hub
 // stands before what is behind it.
-func (s *Sysfs) Present() ([]string, error) {
+func (s *Sysfs) Present() ([]string, error) { return s.names(devicePath) }
+
+// names returns what of the USB devices matches, shorter names first.
+func (s *Sysfs) names(match *regexp.Regexp) ([]string, error) {
 	dir, err := s.root.Open(usbDevices)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // a machine without USB
@@ -56,7 +62,7 @@ func (s *Sysfs) Present() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the USB devices: %w", err)
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !devicePath.MatchString(n) })
+	names = slices.DeleteFunc(names, func(n string) bool { return !match.MatchString(n) })
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	return names, nil
 }
@@ -96,6 +102,48 @@ func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
 		f.Descriptors, odd = nil, errors.New("the kernel's identifiers are not those of the descriptors")
 	}
 	return f, odd, nil
+}
+
+// Buses returns the root hubs, such as "usb1", sorted.
+func (s *Sysfs) Buses() ([]string, error) { return s.names(busPath) }
+
+// Node is an interface as the kernel shows it, of the alternate setting that is
+// chosen.
+type Node struct {
+	Name  string // below /sys/bus/usb/devices, such as "1-1:1.0"
+	Class Class
+}
+
+// Nodes returns the interfaces that the kernel has made of the device at a
+// place, sorted by name; none while the device is unauthorised.
+func (s *Sysfs) Nodes(place string) ([]Node, error) {
+	if !devicePath.MatchString(place) {
+		return nil, fmt.Errorf("%q is not the place of a USB device", place)
+	}
+	names, err := s.names(regexp.MustCompile("^" + regexp.QuoteMeta(place) + `:[0-9]{1,3}\.[0-9]{1,3}$`))
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]Node, len(names))
+	for i, name := range names {
+		nodes[i].Name = name
+		c := &nodes[i].Class
+		for _, field := range []struct {
+			name string
+			to   *byte
+		}{{"bInterfaceClass", &c.Class}, {"bInterfaceSubClass", &c.Subclass}, {"bInterfaceProtocol", &c.Protocol}} {
+			text, err := s.text(path.Join(usbDevices, name, field.name))
+			if err != nil {
+				return nil, fmt.Errorf("cannot read the interface %s: %w", name, err)
+			}
+			n, err := strconv.ParseUint(text, 16, 8)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read the interface %s: %s is %q", name, field.name, text)
+			}
+			*field.to = byte(n)
+		}
+	}
+	return nodes, nil
 }
 
 // Insertion tells the device that is now at a place from every other that was

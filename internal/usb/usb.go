@@ -30,7 +30,7 @@ const (
 	Out         Role = "out"          // media that are written
 	Keyboard    Role = "keyboard"     // one boot keyboard
 	SecurityKey Role = "security-key" // a smart card reader or FIDO token
-	hub         Role = "hub"          // between a configured port and the root
+	Hub         Role = "hub"          // between a configured port and the root; given by policy alone
 )
 
 // Port gives the device at a stable place its role. Path is the kernel's name
@@ -127,13 +127,13 @@ func (p *Policy) Decide(f *Facts) (Role, *verdict.Finding) {
 		return "", verdict.New(verdict.PortNotAllowed, f.where(), "nothing is configured for this port")
 	case role == Keyboard:
 		if d.Configurations != 1 || !d.any(func(c Class) bool { return c == bootKeyboard }) || d.any(func(c Class) bool { return c.Class != classHID }) {
-			return "", verdict.New(verdict.PortNotAllowed, f.where(), "this port is for a keyboard, and the device is %s", d.describe())
+			return "", verdict.New(verdict.PortNotAllowed, f.where(), "this port is for a keyboard, and the device is %s", d.Shape())
 		}
 		return role, nil
 	case role == SecurityKey:
 		token := func(c Class) bool { return c.Class == classCCID || c == (Class{classHID, 0, 0}) }
 		if d.Configurations != 1 || len(d.Interfaces) == 0 || d.any(func(c Class) bool { return !token(c) }) {
-			return "", verdict.New(verdict.PortNotAllowed, f.where(), "this port is for a security key, and the device is %s", d.describe())
+			return "", verdict.New(verdict.PortNotAllowed, f.where(), "this port is for a security key, and the device is %s", d.Shape())
 		}
 		return role, nil
 	}
@@ -145,13 +145,13 @@ func (p *Policy) decideStorage(f *Facts, role Role) (Role, *verdict.Finding) {
 	storage := func(c Class) bool { return c.Class == bulkOnly.Class }
 	switch {
 	case !d.any(storage):
-		return "", verdict.New(verdict.NotStorage, f.where(), "it is %s", d.describe())
+		return "", verdict.New(verdict.NotStorage, f.where(), "it is %s", d.Shape())
 	case d.Configurations != 1:
 		return "", verdict.New(verdict.CompositeDevice, f.where(), "it can become %d different devices", d.Configurations)
 	case d.any(func(c Class) bool { return !storage(c) }):
-		return "", verdict.New(verdict.CompositeDevice, f.where(), "it is %s", d.describe())
+		return "", verdict.New(verdict.CompositeDevice, f.where(), "it is %s", d.Shape())
 	case !d.storage():
-		return "", verdict.New(verdict.NotStorage, f.where(), "it is storage of another kind than disks: %s", d.describe())
+		return "", verdict.New(verdict.NotStorage, f.where(), "it is storage of another kind than disks: %s", d.Shape())
 	case d.Class.Class != 0 && d.Class.Class != bulkOnly.Class:
 		return "", verdict.New(verdict.CompositeDevice, f.where(), "as a whole it claims the class %s, its interface is storage", d.Class)
 	}
@@ -164,11 +164,11 @@ func (p *Policy) decideStorage(f *Facts, role Role) (Role, *verdict.Finding) {
 // decideHub allows a plain hub between the root and a configured port.
 func (p *Policy) decideHub(f *Facts) (Role, *verdict.Finding) {
 	if !f.Descriptors.only(func(c Class) bool { return c.Class == classHub }) {
-		return "", verdict.New(verdict.CompositeDevice, f.where(), "it is %s", f.Descriptors.describe())
+		return "", verdict.New(verdict.CompositeDevice, f.where(), "it is %s", f.Descriptors.Shape())
 	}
 	for _, port := range p.Ports {
 		if strings.HasPrefix(port.Path, f.Path+".") {
-			return hub, nil
+			return Hub, nil
 		}
 	}
 	return "", verdict.New(verdict.PortNotAllowed, f.where(), "no configured port is behind this hub")
@@ -190,8 +190,11 @@ func (r Rule) match(f *Facts) bool {
 
 func (f *Facts) where() string { return "port " + f.Path }
 
-// describe lists the classes for people who look after the station.
-func (d *Descriptors) describe() string {
+// Shape lists the classes for people who look after the station.
+func (d *Descriptors) Shape() string {
+	if d == nil {
+		return "a device whose descriptors cannot be read"
+	}
 	names := map[byte]string{
 		0x01: "audio", 0x02: "communication (modem, network)", classHID: "keyboard, mouse or other input", 0x05: "physical input", 0x06: "camera or phone (PTP)",
 		0x07: "printer", 0x08: "storage", classHub: "hub", 0x0A: "communication data", classCCID: "smart card reader", 0x0D: "content security", 0x0E: "video",
@@ -222,6 +225,24 @@ type Disk struct {
 	ReadOnly    bool   `json:"read_only"`
 	Kind        int    `json:"kind"`  // SCSI peripheral device type: 0 disk, 5 CD, …
 	Units       int    `json:"units"` // logical units of the device
+}
+
+// DecideNodes checks that what the kernel made of an authorised device is what
+// its descriptors said, and no more.
+func (p *Policy) DecideNodes(f *Facts, role Role, nodes []Node) *verdict.Finding {
+	var classes []string
+	for _, n := range nodes {
+		classes = append(classes, n.Class.String())
+		known := slices.ContainsFunc(f.Descriptors.Interfaces, func(i Interface) bool { return i.Class == n.Class })
+		storage := n.Class == bulkOnly || n.Class == attachedSCSI
+		if !known || (role == In || role == Out) && !storage {
+			return verdict.New(verdict.CompositeDevice, f.where(), "the kernel shows the interface %s of class %s", n.Name, n.Class)
+		}
+	}
+	if len(nodes) == 0 || (role == In || role == Out) && len(nodes) != 1 {
+		return verdict.New(verdict.CompositeDevice, f.where(), "the kernel shows %d interfaces: %s", len(nodes), strings.Join(classes, ", "))
+	}
+	return nil
 }
 
 // DecideDisk checks the disk that an allowed device turned out to have.

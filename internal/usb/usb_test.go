@@ -68,7 +68,7 @@ func TestEverythingIsDeniedButPlainStorage(t *testing.T) {
 		{"a stick", "1-1", stick, In, "", ""},
 		{"a stick with two transports", "1-1", uas, In, "", ""},
 		{"a stick at the port for writing", "1-2.4", stick, Out, "", ""},
-		{"a hub before a configured port", "1-2", plainHub, hub, "", ""},
+		{"a hub before a configured port", "1-2", plainHub, Hub, "", ""},
 		{"a hub where nothing is configured behind it", "1-1", plainHub, "", verdict.PortNotAllowed, "no configured port"},
 		{"a hub with a keyboard in it", "1-2", device(9, [][5]byte{{0, 0, 9, 0, 0}, {1, 0, 3, 1, 1}}), "", verdict.CompositeDevice, "keyboard"},
 		{"a keyboard at its port", "1-3", keyboard, Keyboard, "", ""},

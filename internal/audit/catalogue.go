@@ -22,6 +22,14 @@ const (
 	ControlDenied EventID = "control.denied"
 	ErrorFatal    EventID = "error.fatal"
 
+	USBGuard        EventID = "usb.guard"
+	DeviceAttached  EventID = "device.attached"
+	DeviceRefused   EventID = "device.refused"
+	DeviceChanged   EventID = "device.changed"
+	DeviceAuthorise EventID = "device.authorise"
+	DeviceRelease   EventID = "device.release"
+	DeviceRemoved   EventID = "device.removed"
+
 	MediumInserted EventID = "medium.inserted"
 	MediumRead     EventID = "medium.read"
 	MediumVerdict  EventID = "medium.verdict"
@@ -111,17 +119,30 @@ var catalogue = map[EventID]Definition{
 	ControlDenied: {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"uid", "gid", "pid", "count"}},
 	ErrorFatal:    {Severity: Critical, Meaning: "The daemon stops because of an error that threatens the log or the store.", Fields: []string{"error"}},
 
-	MediumInserted: {Severity: Info, Meaning: "A medium came in.", Fields: []string{"source", "path", "size", "device", "port", "vendor", "product", "serial", "diskseq"}},
-	MediumRead:     {Severity: Info, Action: true, Meaning: "A medium is read in the confined reader.", Fields: []string{"size", "table", "volumes", "filesystems", "entries", "files", "bytes", "packages", "landlock", "seccomp", "namespaces", "problems", "duration_ms"}},
+	USBGuard:        {Severity: Warning, Meaning: "Whether USB devices are denied by default: success, or failure with the reasons. While it is a failure no medium is taken from a USB port.", Fields: nil},
+	DeviceAttached:  {Severity: Info, Meaning: "A USB device came and the policy gives it a role. Whoever builds a device decides what it says of itself.", Fields: deviceFields("role")},
+	DeviceRefused:   {Severity: Warning, Meaning: "A USB device came and was refused before any driver had it.", Fields: deviceFields()},
+	DeviceChanged:   {Severity: Critical, Meaning: "A USB device came back as another one than it was, and was refused: it may be an attack.", Fields: deviceFields()},
+	DeviceAuthorise: {Severity: Notice, Action: true, Meaning: "The kernel is allowed to use a medium's device, and its disk is opened for reading alone.", Fields: []string{"port", "insertion", "disk", "diskseq", "bytes", "sector_bytes", "own_ms", "kernel_ms"}},
+	DeviceRelease:   {Severity: Info, Action: true, Meaning: "A medium's device is denied again; on success it may be taken out.", Fields: []string{"port", "insertion"}},
+	DeviceRemoved:   {Severity: Info, Meaning: "A USB device has gone from its port.", Fields: []string{"port", "insertion"}},
+
+	MediumInserted: {Severity: Info, Meaning: "A medium came in.", Fields: []string{"source", "path", "size", "port", "insertion", "vendor", "product", "serial"}},
+	MediumRead:     {Severity: Info, Action: true, Meaning: "A medium is read in the confined reader.", Fields: []string{"own_ms", "size", "table", "volumes", "filesystems", "entries", "files", "bytes", "packages", "landlock", "seccomp", "namespaces", "problems", "duration_ms"}},
 	MediumVerdict:  {Severity: Notice, Meaning: "The verdict over a medium: accepted, held or refused.", Fields: []string{"reasons", "packages", "accepted", "held", "duplicates", "bytes", "duration_ms"}},
 
-	PackageVerify:    {Severity: Notice, Meaning: "The manifest of a package was checked against the trust bundle: success or failure.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "role", "trust_version", "envelope_sha256"}},
+	PackageVerify:    {Severity: Notice, Meaning: "The manifest of a package was checked against the trust bundle: success or failure.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "role", "trust_version", "envelope_sha256", "after_ms"}},
 	PackageStage:     {Severity: Info, Action: true, Meaning: "The files of a package are copied into the store and hashed.", Fields: []string{"item", "kind", "files", "bytes", "digest", "problems", "duration_ms"}},
 	PackageAdmit:     {Severity: Notice, Action: true, Meaning: "A staged package is admitted.", Fields: []string{"item", "kind", "files", "bytes", "receipt"}},
 	PackageHold:      {Severity: Warning, Action: true, Meaning: "A package, or what was read of it, goes into quarantine.", Fields: []string{"item", "kind", "files", "bytes", "reasons"}},
 	PackageRecovered: {Severity: Warning, Meaning: "A package that a stop of the station left half-way was found at start.", Fields: []string{"item", "state", "complete", "action", "bytes", "digest"}},
 	PackageSeal:      {Severity: Notice, Action: true, Meaning: "This station seals a package.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "path", "manifest_sha256"}},
 	EMSImport:        {Severity: Notice, Action: true, Meaning: "An admitted package is imported into the EMS core.", Fields: []string{"kind", "election_id", "contests", "ballots", "state_digest", "duplicate", "duration_ms"}},
+}
+
+// deviceFields are the facts of a USB device, and more.
+func deviceFields(more ...string) []string {
+	return append([]string{"port", "insertion", "vendor", "product", "serial", "manufacturer", "name", "speed", "shape", "sha256"}, more...)
 }
 
 // Catalogue returns every definition, sorted by id.

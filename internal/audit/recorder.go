@@ -100,6 +100,9 @@ func Open(ctx context.Context, log *translog.Log, signer translog.Signer, opt Op
 	return r, nil
 }
 
+// Boot is the boot id that the entries of this run carry.
+func (r *Recorder) Boot() string { return r.boot }
+
 // checkLast refuses a log whose last checkpoint is not this station's: sealing
 // on top of it would vouch for what somebody else wrote.
 func checkLast(log *translog.Log, pubs []*ecdsa.PublicKey) error {

@@ -18,6 +18,7 @@ type bar struct {
 	since time.Time // of the first show
 	last  time.Time // of the latest
 	from  int64     // bytes that were done then
+	phase string    // that began then
 }
 
 func newBar(w io.Writer) *bar {
@@ -32,12 +33,12 @@ func (b *bar) show(p control.Progress) {
 	if b.w == nil {
 		return
 	}
-	if time.Since(b.last) < 100*time.Millisecond {
+	if p.Phase == b.phase && time.Since(b.last) < 100*time.Millisecond {
 		return
 	}
 	b.last = time.Now()
-	if b.since.IsZero() { // the wait before the first byte is not part of the rate
-		b.since, b.from = time.Now(), p.Done
+	if p.Phase != b.phase || b.since.IsZero() { // the wait before the first byte is not part of the rate
+		b.since, b.from, b.phase = time.Now(), p.Done, p.Phase
 	}
 	fmt.Fprintf(b.w, "\r\x1b[K%s", progressLine(p, p.Done-b.from, time.Since(b.since)))
 }
@@ -54,6 +55,9 @@ const longest = 100 * time.Hour
 // progressLine says how far, how fast and how long still; got bytes came in
 // the time spent.
 func progressLine(p control.Progress, got int64, spent time.Duration) string {
+	if p.Done == 0 && p.Total == 0 {
+		return p.Phase
+	}
 	line := fmt.Sprintf("%s %s of %s", p.Phase, size(p.Done), size(p.Total))
 	rate := float64(got) / max(spent.Seconds(), 1e-9)
 	if got <= 0 || spent <= 0 || rate < 1 {

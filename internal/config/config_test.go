@@ -126,9 +126,9 @@ sector_bytes = [2048]
 			Socket: dir + "/usb.sock", User: "ems", In: []string{"1-1", "2-1.4"}, Out: []string{"1-2"}, Keyboard: []string{"1-3"}, SecurityKey: []string{"1-4"},
 			Allow: []string{"0781:*", "0781:5581:4C 53:x"}, MinBytes: 512, MaxBytes: 1024, SectorBytes: []int64{2048},
 		},
-		Limits:   Limits{QuarantineMaxBytes: 5_000_000, ReserveBytes: 1 << 20, Stall: 90 * time.Second, Total: time.Hour},
-		Log:      Log{Level: "debug"},
-		File:     dir + "/sallyport.toml", SHA256: sha256.Sum256([]byte(content)),
+		Limits: Limits{QuarantineMaxBytes: 5_000_000, ReserveBytes: 1 << 20, Stall: 90 * time.Second, Total: time.Hour},
+		Log:    Log{Level: "debug"},
+		File:   dir + "/sallyport.toml", SHA256: sha256.Sum256([]byte(content)),
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -80,15 +80,31 @@ const tpmTime = 10 * time.Second
 // oldestClock is a time before which no honest clock of this software stands.
 var oldestClock = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Medium is an open medium and what the caller says of it.
+// Medium is a medium and what the caller says of it: open already, or behind a
+// door.
 type Medium struct {
-	File   *os.File // read-only; the caller closes it
-	Source string   // "image" or "device"
+	File   *os.File // read-only; the caller closes it; nil with a Door
+	Source string   // "image", "device" or "usb"
 	Name   string
-	Caller uint32
+	Caller int64 // uid, or Nobody
+	// Device and Door are those of a medium that was inserted.
+	Device *Device
+	Door   Door
+	// Own is the time that the station took between the kernel's announcement of
+	// the device and the call of Run, less the waiting for other media.
+	Own time.Duration
 	// Progress may be nil; it is told bytes stored and bytes expected.
 	Progress func(phase string, done, total int64)
 }
+
+// Phases of a medium, as its Progress is told.
+const (
+	Opening   = "opening"   // its device is authorised and its disk opened
+	Listing   = "listing"   // its file systems are read
+	Reading   = "reading"   // its files are stored
+	Deciding  = "deciding"  // what is stored is judged and moved
+	Releasing = "releasing" // its device is denied again
+)
 
 // Run takes one medium from insertion to verdict. After an error every later
 // call fails too: what the medium left open is settled by the next [New].
@@ -104,10 +120,13 @@ func (in *Intake) Run(ctx context.Context, m Medium) (*Report, error) {
 	}
 	id := make([]byte, 6)
 	rand.Read(id) // never fails (crypto/rand)
-	r.report.Medium = Facts{ID: hex.EncodeToString(id), Source: m.Source, Name: m.Name, Caller: int64(m.Caller),
-		Inserted: in.cfg.Now().UTC().Format(time.RFC3339), Volumes: []VolumeFact{}}
-	if st, err := m.File.Stat(); err == nil {
-		r.report.Medium.Size = st.Size()
+	r.began = in.cfg.Now()
+	r.report.Medium = Facts{ID: hex.EncodeToString(id), Source: m.Source, Name: m.Name, Caller: m.Caller, Device: m.Device,
+		Inserted: r.began.UTC().Format(time.RFC3339), Volumes: []VolumeFact{}}
+	if m.File != nil {
+		if st, err := m.File.Stat(); err == nil {
+			r.report.Medium.Size = st.Size()
+		}
 	}
 	if err := r.whole(ctx); err != nil {
 		in.failed = err
@@ -128,33 +147,67 @@ type run struct {
 	items   int // vault items made so far
 	// lost is set when the reader can give nothing more.
 	lost *verdict.Finding
+	// opened is set while the door's disk is open, away when it is no longer the
+	// one that was opened.
+	opened bool
+	away   *verdict.Finding
+	// began is when Run took the medium, kernel what of the time since then the
+	// kernel and the device took, reading when the reader was ready.
+	began, reading time.Time
+	kernel         time.Duration
 }
 
 func (r *run) subject() audit.Subject {
-	return audit.Subject{Medium: r.report.Medium.ID, Person: "uid " + strconv.FormatInt(r.report.Medium.Caller, 10)}
+	s := audit.Subject{Medium: r.report.Medium.ID}
+	if caller := r.report.Medium.Caller; caller != Nobody {
+		s.Person = "uid " + strconv.FormatInt(caller, 10)
+	}
+	return s
 }
 
 // whole is the order of things; each step is a method below.
 func (r *run) whole(ctx context.Context) error {
 	f := r.report.Medium
-	if err := r.cfg.Audit.Event(ctx, audit.Event{ID: audit.MediumInserted, Subject: r.subject(), Fields: map[string]string{
-		"source": f.Source, "path": f.Name, "size": strconv.FormatInt(f.Size, 10),
-	}}); err != nil {
+	fields := map[string]string{"source": f.Source, "path": f.Name, "size": strconv.FormatInt(f.Size, 10)}
+	if d := f.Device; d != nil {
+		delete(fields, "size") // not known yet
+		fields["port"], fields["insertion"], fields["vendor"], fields["product"], fields["serial"] = d.Port, d.Insertion, d.Vendor, d.Product, d.Serial
+	}
+	if err := r.cfg.Audit.Event(ctx, audit.Event{ID: audit.MediumInserted, Subject: r.subject(), Fields: fields}); err != nil {
 		return err
 	}
 	policy, refusal := r.ready(ctx)
+	if refusal == nil && r.medium.Door != nil {
+		var err error
+		if refusal, err = r.pass(ctx); err != nil {
+			return err
+		}
+	}
 	if refusal != nil {
+		r.report.Removable = r.medium.Door != nil // it was not authorised, or is no longer
 		return r.refuse(ctx, refusal, nil)
 	}
+	if err := r.take(ctx, policy); err != nil {
+		return err
+	}
+	return r.release(ctx)
+}
+
+// take reads an open medium, from the intent to do so to the verdict.
+func (r *run) take(ctx context.Context, policy manifest.Policy) error {
 	intent, err := r.cfg.Audit.Intent(ctx, audit.Event{ID: audit.MediumRead, Subject: r.subject()})
 	if err != nil {
 		return err
 	}
 	session, err := reader.Start(ctx, r.cfg.Reader, r.medium.File)
 	if err != nil {
-		return r.refuse(ctx, r.trouble(ctx, err, verdict.SandboxUnavailable), &intent)
+		var why findings
+		why.add(*r.trouble(ctx, err, verdict.SandboxUnavailable))
+		r.confirm(context.WithoutCancel(ctx), &why)
+		return r.refuse(ctx, &why.list[0], &intent)
 	}
-	r.session = session
+	r.session, r.reading = session, r.cfg.Now()
+	r.progress(Listing)
 	err = r.read(ctx, policy)
 	if cerr := session.Close(); cerr != nil {
 		r.cfg.Log.Warn().Err(cerr).Msg("reader did not end cleanly")
@@ -284,6 +337,9 @@ func (r *run) readFields() map[string]string {
 	}
 	if f.Table != "" {
 		out["table"], out["filesystems"] = f.Table, strings.Join(kinds, ",")
+	}
+	if f.Device != nil {
+		out["own_ms"] = millis(r.medium.Own + r.reading.Sub(r.began) - r.kernel)
 	}
 	if len(r.report.Litter) > 0 {
 		out["detail"] = "not read: " + strings.Join(r.report.Litter, ", ")

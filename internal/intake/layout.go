@@ -274,6 +274,23 @@ func (fs *findings) merge(other *findings) {
 	}
 }
 
+// forget drops the findings that match.
+func (fs *findings) forget(match func(verdict.Finding) bool) {
+	fs.list = without(fs.list, match)
+	for r := range fs.more {
+		if match(verdict.Finding{Reason: r}) {
+			delete(fs.more, r)
+		}
+	}
+}
+
+func without(list []verdict.Finding, match func(verdict.Finding) bool) []verdict.Finding {
+	return slices.DeleteFunc(slices.Clone(list), match)
+}
+
+// suspect says whether a device that has gone would explain a finding.
+func (fs *findings) suspect() bool { return slices.ContainsFunc(fs.list, consequence) }
+
 func (fs *findings) none() bool { return len(fs.list) == 0 }
 
 func (fs *findings) sort() {

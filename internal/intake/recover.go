@@ -318,13 +318,9 @@ func (in *Intake) outcomeOf(e audit.Entry) (audit.Outcome, error) {
 func (in *Intake) lastVerdict(ctx context.Context) error {
 	state := audit.Refused
 	for i := in.cfg.Journal.Size() - 1; i >= 0; i-- {
-		raw, err := in.cfg.Journal.Entry(i)
+		e, err := in.entry(i)
 		if err != nil {
 			return err
-		}
-		e, err := audit.Parse(raw.Data)
-		if err != nil {
-			return fmt.Errorf("cannot read entry %d of the log: %w", i, err)
 		}
 		switch e.Event {
 		case audit.StationStart, audit.MediumVerdict:

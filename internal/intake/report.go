@@ -23,6 +23,9 @@ type Report struct {
 	Entry int64 `json:"entry"`
 	// Sealed says whether a checkpoint signed by the TPM covers that entry.
 	Sealed bool `json:"sealed"`
+	// Removable says that the device of an inserted medium is denied again, so
+	// that it may be taken out.
+	Removable bool `json:"removable,omitzero"`
 }
 
 // PackageReport is the answer to one package, or to the files of a medium that
@@ -44,11 +47,12 @@ type PackageReport struct {
 // their headers. It is kept with every item of the medium.
 type Facts struct {
 	ID       string       `json:"id"`     // given by this station, random
-	Source   string       `json:"source"` // "image" or "device"
+	Source   string       `json:"source"` // "image", "device" or "usb"
 	Name     string       `json:"name"`   // as the caller calls it
 	Inserted string       `json:"inserted"`
-	Caller   int64        `json:"caller"` // uid
-	Size     int64        `json:"size"`   // bytes
+	Caller   int64        `json:"caller"` // uid, or -1 for an inserted medium
+	Device   *Device      `json:"device,omitzero"`
+	Size     int64        `json:"size"` // bytes
 	Table    string       `json:"table,omitzero"`
 	Volumes  []VolumeFact `json:"volumes"`
 }

@@ -407,8 +407,8 @@ func (r *rig) tryInsert(ctx context.Context, img string) (*intake.Report, error)
 	f, err := os.Open(img)
 	r.must(err)
 	defer f.Close()
-	return r.intake.Run(ctx, intake.Medium{File: f, Source: "image", Name: filepath.Base(img), Caller: 1000, Progress: func(string, int64, int64) {
-		if r.progress != nil {
+	return r.intake.Run(ctx, intake.Medium{File: f, Source: "image", Name: filepath.Base(img), Caller: 1000, Progress: func(phase string, _, _ int64) {
+		if r.progress != nil && phase == intake.Reading {
 			r.progress()
 		}
 	}})

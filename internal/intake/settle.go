@@ -21,6 +21,8 @@ func (r *run) settle(ctx context.Context, p *pack) error {
 		p.findings.add(*stopped())
 	}
 	// From here on the work is short and ends even when the daemon is told to stop.
+	r.progress(Deciding)
+	r.confirm(ctx, &p.findings)
 	ctx = context.WithoutCancel(ctx)
 	if p.findings.none() {
 		if f := r.askAgain(ctx, p); f != nil {

@@ -230,7 +230,7 @@ func (m *meter) Read(b []byte) (int, error) {
 	m.run.done += int64(n)
 	if now := time.Now(); now.Sub(m.last) > 200*time.Millisecond {
 		m.last = now
-		m.run.medium.Progress("reading", m.run.done, m.run.total)
+		m.run.medium.Progress(Reading, m.run.done, m.run.total)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		m.err = err

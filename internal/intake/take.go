@@ -116,7 +116,7 @@ func (r *run) verify(ctx context.Context, p *pack, policy manifest.Policy) error
 			p.findings.add(*f)
 		}
 	}
-	outcome, fields := audit.Success, map[string]string{}
+	outcome, fields := audit.Success, map[string]string{"after_ms": millis(r.cfg.Now().Sub(r.reading))}
 	if payload != nil {
 		fields["kind"], fields["election_id"], fields["audience"] = p.report.Kind, payload.ElectionID, payload.Audience
 		fields["stream"], fields["package_seq"] = payload.Stream, strconv.FormatInt(payload.Seq, 10)

@@ -138,8 +138,8 @@ func TestAStopInTheMiddleOfAnIntake(t *testing.T) {
 	stop, _ := n.daemon(durable.FS{})
 	stopped := make(chan error, 1)
 	asked := false
-	rep, err := call[*intake.Report](n, station.OpIntake, station.IntakeArgs{Name: "large"}, image, func(control.Progress) {
-		if !asked {
+	rep, err := call[*intake.Report](n, station.OpIntake, station.IntakeArgs{Name: "large"}, image, func(p control.Progress) {
+		if !asked && p.Phase == intake.Reading {
 			asked = true
 			go func() { stopped <- stop() }()
 		}

@@ -90,7 +90,7 @@ func (s *Station) opIntake(ctx context.Context, c *control.Call, a IntakeArgs) (
 	if !st.Mode().IsRegular() {
 		source = "device"
 	}
-	report, err := s.intake.Run(ctx, intake.Medium{File: c.Medium, Source: source, Name: a.Name, Caller: c.Peer.UID,
+	report, err := s.intake.Run(ctx, intake.Medium{File: c.Medium, Source: source, Name: a.Name, Caller: int64(c.Peer.UID),
 		Progress: func(phase string, done, total int64) {
 			c.Progress(control.Progress{Phase: phase, Done: done, Total: total})
 		}})

@@ -51,6 +51,30 @@ func Pair() (server, client *net.UnixConn, err error) {
 // result (a pointer, or nil) and closes c. A refusal by the daemon is a
 // [*Failure].
 func Do(c *net.UnixConn, op string, args any, medium *os.File, progress func(Progress), result any) error {
+	return do(c, op, args, medium, func(a answer) error {
+		if a.Progress != nil && progress != nil {
+			progress(*a.Progress)
+		}
+		return nil
+	}, result)
+}
+
+// Follow sends a request whose answer is a sequence of updates without an end,
+// decodes each into the value that next points to, and calls seen, whose error
+// ends it. It closes c.
+func Follow(c *net.UnixConn, op string, args, next any, seen func() error) error {
+	return do(c, op, args, nil, func(a answer) error {
+		if a.Update == nil {
+			return nil
+		}
+		if err := strictDecode(a.Update, next); err != nil {
+			return err
+		}
+		return seen()
+	}, nil)
+}
+
+func do(c *net.UnixConn, op string, args any, medium *os.File, on func(answer) error, result any) error {
 	defer c.Close()
 	raw, err := json.Marshal(args, json.Deterministic(true))
 	if err != nil {
@@ -74,10 +98,12 @@ func Do(c *net.UnixConn, op string, args any, medium *os.File, progress func(Pro
 			return a.Failure
 		case a.Result != nil && result != nil:
 			return strictDecode(a.Result, result)
-		case a.Progress == nil:
+		case a.Progress == nil && a.Update == nil:
 			return nil
-		case progress != nil:
-			progress(*a.Progress)
+		default:
+			if err := on(a); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -40,6 +40,9 @@ type Call struct {
 	// Progress reports to the caller. A caller that has gone away or does not read
 	// is ignored: the operation ends on its own terms. For one goroutine.
 	Progress func(Progress)
+	// Update sends the caller the next value of a sequence. Its error means that
+	// the caller has gone, or that what it was sent did not fit.
+	Update func(v any) error
 }
 
 // Handler carries out requests. The result is sent as JSON. An error that is
@@ -164,7 +167,7 @@ func (s *Server) ServeConn(ctx context.Context, c *net.UnixConn) {
 		defer medium.Close()
 	}
 	l := &line{c: c}
-	call := &Call{Op: req.Op, Args: req.Args, Medium: medium, Peer: peer, Progress: l.progress}
+	call := &Call{Op: req.Op, Args: req.Args, Medium: medium, Peer: peer, Progress: l.progress, Update: l.update}
 	s.send(l, s.outcome(s.Handler.Handle(ctx, call)))
 }
 
@@ -196,7 +199,16 @@ func (l *line) progress(p Progress) {
 	}
 }
 
-// finish sends the last frame, behind what is left of an earlier one, so that
+// update sends v, for which the caller has all the time of a request.
+func (l *line) update(v any) error {
+	raw, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("cannot encode an update: %w", err)
+	}
+	return l.finish(answer{Update: raw})
+}
+
+// finish sends a frame whole, behind what is left of an earlier one, so that
 // a caller that reads again understands it.
 func (l *line) finish(a answer) error {
 	head, body, err := frame(a)
@@ -209,6 +221,7 @@ func (l *line) finish(a answer) error {
 			return fmt.Errorf("cannot send a control message: %w", err)
 		}
 	}
+	l.rest = nil
 	return nil
 }
 

@@ -30,10 +30,11 @@ type request struct {
 	Args jsontext.Value `json:"args"`
 }
 
-// answer is one of the frames that the server sends: progress (any number),
-// then one result or one failure.
+// answer is one of the frames that the server sends: progress and updates (any
+// number), then one result or one failure.
 type answer struct {
 	Progress *Progress      `json:"progress,omitzero"`
+	Update   jsontext.Value `json:"update,omitzero"`
 	Result   jsontext.Value `json:"result,omitzero"`
 	Failure  *Failure       `json:"failure,omitzero"`
 }

@@ -102,8 +102,6 @@ func (in *Intake) Guard(ctx context.Context, problems []string) error {
 // Decided says whether an insertion has had its verdict before, in this boot: a
 // daemon that starts again finds the media that are still plugged in.
 func (in *Intake) Decided(insertion string) (bool, error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
 	boot := in.cfg.Audit.Boot()
 	verdicts := map[string]string{} // reasons by medium
 	for i := in.cfg.Journal.Size() - 1; i >= 0; i-- {
@@ -171,7 +169,7 @@ func (r *run) guardTrouble(ctx context.Context, err error) *verdict.Finding {
 		return f
 	}
 	if ctx.Err() != nil {
-		return stopped()
+		return stopped(ctx)
 	}
 	return verdict.New(verdict.Interrupted, "", "the guard of the USB devices went away: %v", err)
 }

@@ -221,7 +221,7 @@ func (r *run) take(ctx context.Context, policy manifest.Policy) error {
 // ready says whether this station may read a medium at all; a finding when not.
 func (r *run) ready(ctx context.Context) (manifest.Policy, *verdict.Finding) {
 	if ctx.Err() != nil {
-		return nil, stopped()
+		return nil, stopped(ctx)
 	}
 	if now := r.cfg.Now(); now.Before(oldestClock) {
 		return nil, verdict.New(verdict.ClockUnusable, "", "the clock says %s", now.UTC().Format(time.RFC3339))

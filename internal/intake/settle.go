@@ -18,7 +18,7 @@ import (
 // settle admits the package or holds it.
 func (r *run) settle(ctx context.Context, p *pack) error {
 	if ctx.Err() != nil {
-		p.findings.add(*stopped())
+		p.findings.add(*stopped(ctx))
 	}
 	// From here on the work is short and ends even when the daemon is told to stop.
 	r.progress(Deciding)

@@ -185,7 +185,7 @@ func (r *run) loseReader(ctx context.Context, p *pack, err error) {
 // after the station was told to stop may be a consequence of that.
 func (r *run) trouble(ctx context.Context, err error, otherwise verdict.Reason) *verdict.Finding {
 	if ctx.Err() != nil {
-		return stopped()
+		return stopped(ctx)
 	}
 	return asFinding(err, otherwise)
 }
@@ -193,12 +193,17 @@ func (r *run) trouble(ctx context.Context, err error, otherwise verdict.Reason) 
 // fileTrouble is trouble with the content of one file, which it names.
 func (r *run) fileTrouble(ctx context.Context, e *reader.Entry, err error) verdict.Finding {
 	if ctx.Err() != nil {
-		return *stopped()
+		return *stopped(ctx)
 	}
 	return e.About(*asFinding(err, verdict.Unreadable))
 }
 
-func stopped() *verdict.Finding {
+// stopped is the finding when ctx has ended: the station stops, or what it needs
+// has gone.
+func stopped(ctx context.Context) *verdict.Finding {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return verdict.New(verdict.Interrupted, "", "%v", cause)
+	}
 	return verdict.New(verdict.Interrupted, "", "the station was stopped")
 }
 

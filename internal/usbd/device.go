@@ -3,6 +3,8 @@ package usbd
 import (
 	"context"
 	"os"
+	"strings"
+	"time"
 
 	"sallyport/internal/usb"
 	"sallyport/internal/usb/link"
@@ -27,7 +29,9 @@ type device struct {
 	role    usb.Role
 	refusal *verdict.Finding
 	phase   phase
-	told    bool // sallyportd knows of it
+	told    bool          // sallyportd knows of it
+	old     bool          // it was there before sallyportd was
+	own     time.Duration // that the decision took
 	disk    usb.Disk
 	file    *os.File // the open disk; keeps it from others until it is released
 	// kick wakes the device's task: something has happened.
@@ -77,14 +81,16 @@ func (d *device) describe() *link.Device {
 	return &link.Device{
 		Place: f.Path, Insertion: f.Insertion, Vendor: verdict.Escape(f.Vendor), Product: verdict.Escape(f.Product),
 		Serial: verdict.Escape(f.Serial), Manufacturer: verdict.Escape(f.Manufacturer), Name: verdict.Escape(f.Name), Speed: verdict.Escape(f.Speed),
-		SHA256: f.Fingerprint(), Shape: f.Descriptors.Shape(), Role: d.role, Refusal: escaped(d.refusal),
+		SHA256: f.Fingerprint(), Shape: f.Descriptors.Shape(), Role: d.role, Old: d.old, Refusal: sendable(d.refusal),
 	}
 }
 
-// escaped makes a finding fit for a message: the details quote devices.
-func escaped(f *verdict.Finding) *verdict.Finding {
+// sendable makes a finding fit for a message: the details may quote a device.
+// Whoever shows it escapes it.
+func sendable(f *verdict.Finding) *verdict.Finding {
 	if f == nil {
 		return nil
 	}
-	return &verdict.Finding{Reason: f.Reason, Where: verdict.Escape(f.Where), Detail: verdict.Escape(f.Detail)}
+	const most = 4096
+	return &verdict.Finding{Reason: f.Reason, Where: strings.ToValidUTF8(f.Where, "?"), Detail: strings.ToValidUTF8(f.Detail[:min(len(f.Detail), most)], "?")}
 }

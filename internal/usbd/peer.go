@@ -45,6 +45,9 @@ func (d *Daemon) take(c *link.Conn) {
 	}
 	p := &peer{c, make(chan message), make(chan struct{})}
 	d.peer, d.told = p, ""
+	for _, dev := range d.devices {
+		dev.old = true
+	}
 	d.log.Info().Msg("sallyportd is here")
 	go func() {
 		for {
@@ -113,7 +116,7 @@ func (d *Daemon) announce() {
 			continue
 		}
 		dev.told = true
-		d.tell(link.Report{Kind: link.Attached, ID: dev.id, Device: dev.describe()}, nil)
+		d.tell(link.Report{Kind: link.Attached, ID: dev.id, Device: dev.describe(), OwnMicros: dev.own.Microseconds()}, nil)
 	}
 }
 
@@ -172,14 +175,14 @@ func (d *Daemon) order(ctx context.Context, m message) {
 		d.startCheck(ctx, dev, m.order.Suspect)
 	case k == link.Release && (dev.phase == open || dev.phase == denied):
 		d.startRelease(dev, func(r result) {
-			d.tell(link.Report{Kind: link.Released, ID: dev.id, Finding: escaped(r.finding), OwnMicros: r.own.Microseconds(), KernelMicros: r.kernel.Microseconds()}, nil)
+			d.tell(link.Report{Kind: link.Released, ID: dev.id, Finding: sendable(r.finding), OwnMicros: r.own.Microseconds(), KernelMicros: r.kernel.Microseconds()}, nil)
 		})
 	case k == link.Open:
 		f := dev.refusal
 		if f == nil {
 			f = verdict.New(verdict.PortNotAllowed, "port "+dev.facts.Path, "the device is not for reading, or the station is not ready")
 		}
-		d.tell(link.Report{Kind: link.Failed, ID: dev.id, Finding: escaped(f)}, nil)
+		d.tell(link.Report{Kind: link.Failed, ID: dev.id, Finding: sendable(f)}, nil)
 	default:
 		d.hangUp("it asked for " + verdict.Escape(k) + " out of turn")
 	}
@@ -220,7 +223,7 @@ func (d *Daemon) startOpen(ctx context.Context, dev *device) {
 		}
 		if r.finding != nil {
 			dev.phase = denied
-			times.Kind, times.Finding = link.Failed, escaped(r.finding)
+			times.Kind, times.Finding = link.Failed, sendable(r.finding)
 			d.tell(times, nil)
 			return
 		}
@@ -247,7 +250,7 @@ func (d *Daemon) startCheck(ctx context.Context, dev *device, suspect bool) {
 	d.start(dev, func(t *task) result { return t.check(ctx, suspect) }, func(dev *device, r result) {
 		dev.stop()
 		dev.phase = open
-		d.tell(link.Report{Kind: link.Checked, ID: dev.id, Finding: escaped(r.finding), OwnMicros: r.own.Microseconds()}, nil)
+		d.tell(link.Report{Kind: link.Checked, ID: dev.id, Finding: sendable(r.finding), OwnMicros: r.own.Microseconds()}, nil)
 		if dev.deny || d.peer == nil {
 			d.startRelease(dev, nil)
 		}

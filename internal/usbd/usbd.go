@@ -223,7 +223,7 @@ func (d *Daemon) come(place string, began time.Time) {
 	say := dev.describe()
 	entry := d.log.Info()
 	if refusal != nil {
-		entry = d.log.Warn().Str("reason", string(refusal.Reason)).Str("detail", say.Refusal.Detail)
+		entry = d.log.Warn().Str("reason", string(refusal.Reason)).Str("detail", verdict.Escape(refusal.Error()))
 	}
 	entry.Str("port", place).Str("device", say.Vendor+":"+say.Product).Str("serial", say.Serial).Str("shape", say.Shape).Str("role", string(role)).Msg("device came")
 	on, err := d.sys.Authorised(place)
@@ -237,9 +237,7 @@ func (d *Daemon) come(place string, began time.Time) {
 		// It came before the bus was denied, or a former run of this program had it.
 		d.start(dev, (*task).denyAgain, d.afterDenial)
 	}
-	if t := d.now().Sub(began); dev.phase == denied {
-		d.log.Debug().Str("port", place).Dur("took", t).Msg("device decided")
-	}
+	dev.own = d.now().Sub(began)
 }
 
 // start lets a task work on the device; then is called by the loop with what it

@@ -72,6 +72,8 @@ type Device struct {
 	Speed        string `json:"speed,omitzero"` // Mbit/s
 	SHA256       string `json:"sha256,omitzero"`
 	Shape        string `json:"shape"` // the classes, in words
+	// Old says that the device was there before this conversation began.
+	Old bool `json:"old,omitzero"`
 	// Role is what the policy gives it; empty when it is refused.
 	Role usb.Role `json:"role,omitzero"`
 	// Refusal is why it was refused; nil when it has a role.

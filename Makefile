@@ -11,9 +11,9 @@ FUZZTIME ?= 30s
 # Building images and mounting exFAT need root; without it, only the test programs
 # and the demo are run through sudo.
 as_root  := $(if $(filter 0,$(shell id -u)),,-exec "sudo -E env PATH=$(PATH)")
-PROGRAMS := sallyportd sallyport-reader sallyport sallyport-verify
+PROGRAMS := sallyportd sallyport-usbd sallyport-reader sallyport sallyport-verify
 
-.PHONY: help deps build demo test race fuzz bench lint clean
+.PHONY: help deps build install demo test e2e race fuzz bench lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ deps: ## install the Debian packages that demo and tests use (root or sudo)
 build: ## build the static programs into bin/
 	@mkdir -p bin
 	$(GO) build -trimpath -buildvcs=auto -ldflags='-s -w' -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+install: build ## install programs, units and firmware-config (below DESTDIR, if given)
+	@testdata/scripts/install "$(DESTDIR)"
 
 demo: deps build ## run the main job on real media images with a software TPM
 	@$(GO) run $(as_root) ./internal/demo -bin bin

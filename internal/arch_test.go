@@ -80,9 +80,10 @@ var table = map[string]rule{
 	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
 	"internal/intake":  {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
+	"internal/hotplug": {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control": {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
-	"internal/station": {"audit config control durable ems intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
-	"internal/cli":     {"audit config control durable ems intake limit manifest medium naming reader station trust verdict", "the command line, which can be its own daemon"},
+	"internal/station": {"audit config control durable ems hotplug intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
+	"internal/cli":     {"audit config control durable ems hotplug intake limit manifest medium naming reader service station trust verdict", "the command line, which can be its own daemon"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.
@@ -119,7 +120,7 @@ var forbidden = map[string]struct {
 	reason string
 	but    []string
 }{
-	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link", "internal/service", "internal/usbd"}},
+	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link", "internal/service", "internal/usbd", "internal/station"}},
 	"os/exec":       {"only the reader is started", []string{"internal/reader"}},
 	"unsafe":        {"system calls without a wrapper in x/sys", []string{"internal/control", "internal/sandbox", "internal/vault", "internal/reader", "internal/reader/child"}},
 	"encoding/json": {"it accepts duplicates, other case and bad UTF-8: use strictjson", nil},

@@ -44,6 +44,7 @@ type commands struct {
 
 	Init       initCmd       `cmd:"" help:"Make this machine a station: keys in the TPM, state folder, first log entries."`
 	Status     statusCmd     `cmd:"" help:"Say who this station is and whether it can take media now."`
+	Watch      watchCmd      `cmd:"" help:"Show the USB ports live: what is inserted, how far it is, the verdict, and when to take it out."`
 	Intake     intakeCmd     `cmd:"" help:"Take a medium: read it once, verify it, admit or hold it."`
 	Inspect    inspectCmd    `cmd:"" help:"List any medium through the confined reader; needs no station, TPM or trust."`
 	Seal       sealCmd       `cmd:"" help:"Seal files into a signed package folder, to be copied to a medium."`

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sallyport/internal/config"
+	"sallyport/internal/service"
 	"sallyport/internal/station"
 	"sallyport/internal/verdict"
 )
@@ -29,7 +30,7 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Config string `help:"The station's configuration file." default:"/etc/sallyport/sallyport.toml" env:"SALLYPORT_CONFIG" placeholder:"FILE" short:"c"`
 	}
 	status := -1
-	parser, err := kong.New(&flags, kong.Name("sallyportd"), kong.Description("The daemon of a Sallyport station. It takes media through its control socket; 'sallyport' speaks to it."),
+	parser, err := kong.New(&flags, kong.Name("sallyportd"), kong.Description("The daemon of a Sallyport station. It takes media from USB ports, with sallyport-usbd, and through its control socket; 'sallyport' speaks to it."),
 		kong.Writers(out, errOut), kong.Exit(func(s int) {
 			if status < 0 {
 				status = s
@@ -60,8 +61,18 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapGoal)
 	}
+	listener, err := service.Listener()
+	if err != nil {
+		fmt.Fprintf(errOut, "sallyportd: %v\n", err)
+		return ExitFailed
+	}
 	log := zerolog.New(errOut).Level(level).With().Timestamp().Logger()
-	err = station.Run(ctx, cfg, station.Options{Log: log, Now: time.Now}, func() {})
+	ready := func() {
+		if err := service.Ready("station " + cfg.Station.ID + " takes media"); err != nil {
+			log.Warn().Err(err).Msg("systemd does not hear")
+		}
+	}
+	err = station.Run(ctx, cfg, station.Options{Log: log, Now: time.Now}, station.Host{Listener: listener, Ready: ready, Watch: service.Watch})
 	if err == nil {
 		return ExitAccepted
 	}

@@ -27,6 +27,17 @@ Exit status: 0 ready to take media, 5 not ready (the text says why), 1 failed, 2
 }
 
 // Help implements kong.HelpProvider.
+func (watchCmd) Help() string {
+	return `Shows every USB port of the station as it is: which device is there, what happens with it, how far it is read, the verdict with its reasons and what to do, and SAFE TO REMOVE once the device is denied again. On a terminal the view stays and changes; otherwise each change is one line. It needs a running sallyportd; Ctrl-C leaves it and changes nothing.
+
+    sallyport watch
+    sallyport watch --once
+    sallyport --json watch               (one JSON document on a line for each change, and every five seconds)
+
+Exit status: 0 shown, 5 no daemon answers, or with --once media cannot be taken now, 2 usage, 1 failed.`
+}
+
+// Help implements kong.HelpProvider.
 func (intakeCmd) Help() string {
 	return `Reads the medium once through the confined reader, verifies every sealed package on it, and admits each or holds it in quarantine with the reasons. Nothing on the medium is changed.
 

@@ -163,7 +163,7 @@ func TestEveryHelpTeaches(t *testing.T) {
 			t.Errorf("sallyport --help does not say %q", words)
 		}
 	}
-	commands := []string{"init", "status", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "trust show", "trust export",
+	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "trust show", "trust export",
 		"trust issue", "trust root", "trust key", "trust install", "ems tally", "ems elections", "version"}
 	listed := strings.Count(top.out[strings.Index(top.out, "Commands:"):], "\n  ") - strings.Count(top.out[strings.Index(top.out, "Commands:"):], "\n   ")
 	if listed != len(commands) {

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
 	"sallyport/internal/ems"
+	"sallyport/internal/hotplug"
 	"sallyport/internal/station"
 	"sallyport/internal/verdict"
 )
@@ -92,6 +93,9 @@ func showStatus(w io.Writer, s *station.Status) {
 	} {
 		fmt.Fprintf(tw, "%s\t%s\n", row[0], row[1])
 	}
+	if s.USB != nil {
+		fmt.Fprintf(tw, "USB ports\t%s\n", usbSummary(s.USB))
+	}
 	tw.Flush()
 	if len(s.NotReady) == 0 {
 		fmt.Fprintln(w, "ready to take media")
@@ -99,6 +103,20 @@ func showStatus(w io.Writer, s *station.Status) {
 	for _, why := range s.NotReady {
 		fmt.Fprintln(w, "NOT ready:", why)
 	}
+}
+
+// usbSummary says in one line what the ports are for.
+func usbSummary(v *hotplug.View) string {
+	var parts []string
+	for _, p := range v.Ports {
+		if p.Role != "" {
+			parts = append(parts, fmt.Sprintf("%s (%s): %s", p.Path, p.Role, p.Phase))
+		}
+	}
+	if len(parts) == 0 {
+		return "not known; is sallyport-usbd running?"
+	}
+	return strings.Join(parts, ", ")
 }
 
 type quarantineCmd struct {
@@ -173,7 +191,13 @@ func (c *quarantineShowCmd) ask(s *session) (h station.Held, err error) {
 
 func showHeld(w io.Writer, h *station.Held) {
 	m := h.Facts.Medium
-	fmt.Fprintf(w, "item %s\n  medium %s: %s %s, %s, inserted %s by uid %d\n", h.Item, m.ID, m.Source, verdict.Escape(m.Name), size(m.Size), m.Inserted, m.Caller)
+	fmt.Fprintf(w, "item %s\n  medium %s: %s %s, %s, inserted %s", h.Item, m.ID, m.Source, verdict.Escape(m.Name), size(m.Size), m.Inserted)
+	if d := m.Device; d != nil {
+		fmt.Fprintf(w, "\n  device at port %s: %s, %s:%s, %s, descriptors %s", d.Port, deviceName(d), d.Vendor, d.Product, d.Shape, d.SHA256)
+	} else {
+		fmt.Fprintf(w, " by uid %d", m.Caller)
+	}
+	fmt.Fprintln(w)
 	for _, v := range m.Volumes {
 		fmt.Fprintf(w, "  volume: %s, %s, label %s, id %s\n", v.FS, size(v.Size), quoted(v.Label), v.ID)
 		if len(v.Holds) > 0 {

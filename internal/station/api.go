@@ -3,6 +3,7 @@ package station
 import (
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
+	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/manifest"
 	"sallyport/internal/trust"
@@ -12,6 +13,7 @@ import (
 // The operations of the control socket: name, arguments, result.
 const (
 	OpStatus         = "status"          // NoArgs, Status
+	OpWatch          = "watch"           // NoArgs, updates of Watch without an end
 	OpIntake         = "intake"          // IntakeArgs and an open medium, intake.Report
 	OpSeal           = "seal"            // SealArgs, Sealed
 	OpSealAgain      = "seal.again"      // SealAgainArgs, Sealed
@@ -48,6 +50,10 @@ type Status struct {
 	Held         int    `json:"held"`
 	Admitted     int    `json:"admitted"`
 	FreeBytes    int64  `json:"free_bytes"`
+	// Process is the daemon, or the command that opened the station itself.
+	Process Process `json:"process"`
+	// USB is there when a daemon takes inserted media.
+	USB *hotplug.View `json:"usb,omitzero"`
 	// NotReady says in one sentence each why media would be refused now.
 	NotReady []string `json:"not_ready"`
 }

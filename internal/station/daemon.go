@@ -3,13 +3,19 @@ package station
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
+	"os/user"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/config"
 	"sallyport/internal/control"
+	"sallyport/internal/durable"
 )
 
 // deviceMode is the file mode type of a block device.
@@ -18,16 +24,32 @@ const deviceMode = os.ModeDevice
 // stopTime bounds the orderly end of a station, in which the TPM signs once more.
 const stopTime = 15 * time.Second
 
-// Run is sallyportd: it opens the station, answers on the control socket until
-// ctx ends, and closes the station. ready is called when callers can connect.
-// It returns an error when the station must not go on.
-func Run(ctx context.Context, cfg *config.Config, opt Options, ready func()) error {
+// Host is what a daemon gets from whoever started it.
+type Host struct {
+	// Listener is the control socket, when it is there already; else the daemon
+	// makes its own.
+	Listener *net.UnixListener
+	// Ready is called when callers can connect.
+	Ready func()
+	// Watch is called to answer, again and again until its context ends, for the
+	// daemon being well: it calls its argument for that.
+	Watch func(context.Context, func(context.Context) error) error
+}
+
+// Run is sallyportd: it opens the station, answers on the control socket and
+// takes inserted media until ctx ends, and closes the station. It returns an
+// error when the station must not go on.
+func Run(ctx context.Context, cfg *config.Config, opt Options, host Host) error {
 	opt.Daemon = true
 	s, err := Open(ctx, cfg, opt)
 	if err != nil {
 		return err
 	}
-	listener, err := control.Listen(cfg.Control.Socket)
+	access, err := access(&cfg.Control)
+	listener := host.Listener
+	if err == nil && listener == nil {
+		listener, err = control.Listen(cfg.Control.Socket)
+	}
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
@@ -40,14 +62,57 @@ func Run(ctx context.Context, cfg *config.Config, opt Options, ready func()) err
 		case <-serving.Done():
 		}
 	}()
-	server := &control.Server{Handler: s, Access: control.Access{UIDs: cfg.Control.OperatorUIDs, GIDs: cfg.Control.OperatorGIDs}, Denied: s.denied, Log: opt.Log}
+	var others sync.WaitGroup
+	if cfg.USB.Live() {
+		others.Go(func() {
+			if err := s.usb.Run(serving); err != nil {
+				_ = s.die(err)
+			}
+		})
+	}
+	others.Go(func() {
+		if err := host.Watch(serving, s.well); err != nil {
+			opt.Log.Warn().Err(err).Msg("nobody watches this daemon")
+		}
+	})
+	server := &control.Server{Handler: s, Access: access, Denied: s.denied, Log: opt.Log}
 	opt.Log.Info().Str("station", cfg.Station.ID).Str("socket", cfg.Control.Socket).Msg("ready")
-	ready()
+	host.Ready()
 	err = server.Serve(serving, listener)
-	if cause := context.Cause(serving); cause != nil && ctx.Err() == nil {
+	cause := context.Cause(serving)
+	stop(nil)
+	others.Wait()
+	if cause != nil && ctx.Err() == nil {
 		err = errors.Join(err, cause)
 	}
 	return errors.Join(err, s.stop())
+}
+
+// access says who may call. Groups that the system does not know are an error:
+// somebody would wait in vain for being let in.
+func access(c *config.Control) (control.Access, error) {
+	a := control.Access{UIDs: c.OperatorUIDs, GIDs: slices.Clone(c.OperatorGIDs)}
+	for _, name := range c.OperatorGroups {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return a, fmt.Errorf("cannot find a group of operators (control.operator_groups in the configuration): %w", err)
+		}
+		gid, err := strconv.ParseUint(g.Gid, 10, 32)
+		if err != nil {
+			return a, fmt.Errorf("cannot understand the number of the group %s: %w", name, err)
+		}
+		a.GIDs = append(a.GIDs, uint32(gid))
+	}
+	return a, nil
+}
+
+// well says whether the station can still write its log and answers: what waits
+// for a lock that is never given back ends here, and the daemon is started anew.
+func (s *Station) well(context.Context) error {
+	s.journal.Size()
+	s.usb.View()
+	_, err := durable.Free(s.cfg.StateDir)
+	return err
 }
 
 func (s *Station) stop() error {

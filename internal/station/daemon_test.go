@@ -30,7 +30,7 @@ func (n *node) daemon(fs durable.FS) (stop func() error, ended <-chan error) {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- station.Run(ctx, n.cfg, options(fs), func() { close(ready) }) }()
+	go func() { done <- station.Run(ctx, n.cfg, options(fs), host(func() { close(ready) })) }()
 	select {
 	case <-ready:
 	case err := <-done:
@@ -47,6 +47,11 @@ func (n *node) daemon(fs durable.FS) (stop func() error, ended <-chan error) {
 			return nil
 		}
 	}, done
+}
+
+// host is what starts a daemon in tests.
+func host(ready func()) station.Host {
+	return station.Host{Ready: ready, Watch: func(context.Context, func(context.Context) error) error { return nil }}
 }
 
 // call asks the running daemon over its socket.
@@ -98,7 +103,7 @@ func TestTheDaemonStartsAndStops(t *testing.T) {
 		if err != nil || !st.Daemon || st.Station != "authority" {
 			t.Errorf("status %+v, %v", st, err)
 		}
-		if err := station.Run(t.Context(), n.cfg, options(durable.FS{}), func() {}); !errors.Is(err, durable.ErrLocked) {
+		if err := station.Run(t.Context(), n.cfg, options(durable.FS{}), host(func() {})); !errors.Is(err, durable.ErrLocked) {
 			t.Errorf("a second daemon ends with %v", err)
 		}
 		n.must(stop())

@@ -60,7 +60,10 @@ func initialise(ctx context.Context, cfg *config.Config, opt Options, root []byt
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return none, err
 	}
-	if err := opt.FS.Mkdir("station.init.state", dir, 0o700); err != nil {
+	if err := opt.FS.Mkdir("station.init.state", dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return none, err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { // one that was there already
 		return none, err
 	}
 	lock, err := durable.LockDir(dir)
@@ -114,7 +117,20 @@ func clearUnfinished(ctx context.Context, dir string, t *tpm.TPM) error {
 			return err
 		}
 	}
-	return os.RemoveAll(dir)
+	// The folder itself may be the administrator's, in one that is not ours to
+	// write. Its marker goes last.
+	names := []string{}
+	for _, e := range left {
+		if e.Name() != unfinished && e.Name() != ".lock" {
+			names = append(names, e.Name())
+		}
+	}
+	for _, name := range append(names, unfinished, ".lock") {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func fillState(ctx context.Context, cfg *config.Config, opt Options, t *tpm.TPM, id tpm.Identity, root []byte) error {

@@ -26,6 +26,8 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	switch c.Op {
 	case OpStatus:
 		return s.status(ctx)
+	case OpWatch:
+		return nil, s.watch(ctx, c)
 	case OpIntake:
 		return with(c, func(a IntakeArgs) (any, error) { return s.opIntake(ctx, c, a) })
 	case OpSeal:
@@ -120,6 +122,16 @@ func (s *Station) status(ctx context.Context) (any, error) {
 	}
 	if st.FreeBytes <= s.cfg.Limits.ReserveBytes {
 		st.NotReady = append(st.NotReady, verdict.New(verdict.StoreFull, "", "%d bytes are free, %d must stay free", st.FreeBytes, s.cfg.Limits.ReserveBytes).Error())
+	}
+	if st.Process, err = thisProcess(); err != nil {
+		return nil, err
+	}
+	if s.liveUSB() {
+		v, _ := s.usb.View()
+		st.USB = &v
+		for _, why := range v.Problems {
+			st.NotReady = append(st.NotReady, "USB: "+why)
+		}
 	}
 	held, err := s.vault.List(vault.Held)
 	if err != nil {

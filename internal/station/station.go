@@ -24,6 +24,7 @@ import (
 	"sallyport/internal/config"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
+	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/limit"
 	"sallyport/internal/manifest"
@@ -80,7 +81,8 @@ type Station struct {
 	core     *ems.Core
 	trust    *trust.Store
 	intake   *intake.Intake
-	sealing  sync.Mutex // one package or trust bundle at a time
+	usb      *hotplug.Manager // runs in a daemon with live USB alone
+	sealing  sync.Mutex       // one package or trust bundle at a time
 	started  time.Time
 
 	// fatal receives the error that makes the daemon stop.
@@ -143,6 +145,7 @@ func (s *Station) open(ctx context.Context) (err error) {
 	if s.intake, err = intake.New(ctx, s.intakeConfig()); err != nil {
 		return err
 	}
+	s.usb = &hotplug.Manager{Socket: s.cfg.USB.Socket, Intake: s.intake, Log: s.opt.Log}
 	return s.logStart(ctx)
 }
 

@@ -32,7 +32,7 @@ func (watchCmd) Help() string {
 
     sallyport watch
     sallyport watch --once
-    sallyport --json watch               (one JSON document on a line for each change, and every five seconds)
+    sallyport --json watch      (a JSON document on a line, at each change and every five seconds)
 
 Exit status: 0 shown, 5 no daemon answers, or with --once media cannot be taken now, 2 usage, 1 failed.`
 }

@@ -64,7 +64,7 @@ func TestTheShippedExampleIsValidAndNamesEveryKeyAndDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.File, bare.File, got.SHA256, bare.SHA256 = "", "", [32]byte{}, [32]byte{}
-	lists := []*[]string{&got.Station.Elections, &got.Control.OperatorGroups, &got.USB.In, &got.USB.Out, &got.USB.Keyboard, &got.USB.SecurityKey, &got.USB.Allow}
+	lists := []*[]string{&got.Station.Elections, &got.USB.In, &got.USB.Out, &got.USB.Keyboard, &got.USB.SecurityKey, &got.USB.Allow}
 	for i, list := range lists {
 		if *list == nil || len(*list) > 0 {
 			t.Errorf("list %d of the example must be there and empty", i)
@@ -74,7 +74,10 @@ func TestTheShippedExampleIsValidAndNamesEveryKeyAndDefault(t *testing.T) {
 	if len(got.Control.OperatorUIDs)+len(got.Control.OperatorGIDs) > 0 || got.USB.Live() {
 		t.Error("the example must let nobody and nothing in")
 	}
-	got.Control.OperatorUIDs, got.Control.OperatorGIDs = nil, nil
+	if !slices.Equal(got.Control.OperatorGroups, []string{"sallyport-operators"}) {
+		t.Errorf("the example's groups are %q; systemd/sallyport.sysusers makes sallyport-operators", got.Control.OperatorGroups)
+	}
+	got.Control.OperatorUIDs, got.Control.OperatorGIDs, got.Control.OperatorGroups = nil, nil, nil
 	if d := cmp.Diff(bare, got); d != "" {
 		t.Errorf("a value of the example is not the default:\n%s", d)
 	}

@@ -249,7 +249,7 @@ func (s *Server) send(l *line, a answer) {
 		err = l.finish(answer{Failure: Failf(CodeOverLimit, "the answer has %d bytes, and at most %d can be sent; this concerns the answer, not the work", large.size, MaxFrame)})
 	}
 	if err != nil {
-		s.Log.Info().Err(err).Msg("the caller left before its answer")
+		s.Log.Debug().Err(err).Msg("the caller left before its answer")
 	}
 }
 

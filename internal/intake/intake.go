@@ -140,6 +140,7 @@ type run struct {
 	*Intake
 	medium  Medium
 	report  *Report
+	waiting *reader.Waiting
 	session *reader.Session
 	layout  *layout
 	done    int64 // bytes stored so far
@@ -177,6 +178,17 @@ func (r *run) whole(ctx context.Context) error {
 		return err
 	}
 	policy, refusal := r.ready(ctx)
+	if refusal == nil {
+		// Before a device is authorised, so that one is only when a reader is there,
+		// and so that both make themselves ready at the same time.
+		waiting, err := reader.Prepare(ctx, r.cfg.Reader)
+		if err != nil {
+			refusal = r.trouble(ctx, err, verdict.SandboxUnavailable)
+		} else {
+			r.waiting = waiting
+			defer waiting.Close() // which does nothing to a session that was closed
+		}
+	}
 	if refusal == nil && r.medium.Door != nil {
 		var err error
 		if refusal, err = r.pass(ctx); err != nil {
@@ -199,7 +211,7 @@ func (r *run) take(ctx context.Context, policy manifest.Policy) error {
 	if err != nil {
 		return err
 	}
-	session, err := reader.Start(ctx, r.cfg.Reader, r.medium.File)
+	session, err := r.waiting.Start(ctx, r.medium.File)
 	if err != nil {
 		var why findings
 		why.add(*r.trouble(ctx, err, verdict.SandboxUnavailable))

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/reader/wire"
 	"sallyport/internal/sandbox"
 	"sallyport/internal/verdict"
 )
@@ -47,8 +48,8 @@ func environment() []string {
 }
 
 // spawn starts the child in the most confined way that the kernel allows here
-// and returns the namespaces it stands in.
-func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string, error) {
+// and returns the namespaces it stands in. It waits for its device.
+func spawn(binary string, log zerolog.Logger) (*process, []string, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, nil, err
@@ -82,7 +83,7 @@ func spawn(binary string, dev *os.File, log zerolog.Logger) (*process, []string,
 		p.proc, err = os.StartProcess(binary, []string{binary}, &os.ProcAttr{
 			Dir:   "/",
 			Env:   environment(),
-			Files: []*os.File{null, null, outWrite, theirs, dev, memory},
+			Files: []*os.File{null, null, outWrite, theirs, null, memory}, // the device takes the place of the third null
 			Sys:   a.Attr,
 		})
 		if err == nil || !sandbox.Refused(err) {
@@ -115,6 +116,22 @@ func socketPair() (ours, theirs *os.File, err error) {
 		return nil, nil, fmt.Errorf("cannot set up a socket: %w", err)
 	}
 	return ours, theirs, nil
+}
+
+// give passes the device to the child.
+func (p *process) give(dev *os.File) error {
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	if err := raw.Write(func(fd uintptr) bool {
+		sent = wire.SendDevice(int(fd), int(dev.Fd()))
+		return sent != unix.EAGAIN
+	}); err != nil {
+		return err
+	}
+	return sent
 }
 
 func (p *process) pid() int { return p.proc.Pid }

@@ -45,27 +45,55 @@ type Session struct {
 	cancel func() bool // detaches from the context
 }
 
-// Start runs a child over dev, which must be open for reading only and be a
-// block device or a regular file, and returns when the child's lockdown is
-// proven: by its own account and by what the kernel shows of it. Anything less
-// is a sandbox-unavailable finding. The session ends, at the latest, with ctx.
-// dev stays the caller's, who keeps it open until the session is closed; a
-// block device is read past the page cache from now on (O_DIRECT).
-func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
-	src, err := newSource(dev, cfg.Log)
-	if err != nil {
-		return nil, err
-	}
+// Waiting is a child that was started and has no medium yet. It has read nothing.
+type Waiting struct {
+	cfg        Config
+	child      *process
+	namespaces []string
+}
+
+// Prepare starts a child, so that it is there when the medium is: starting takes
+// as long as many a device does. Its error is a sandbox-unavailable finding.
+// [Waiting.Start] or [Waiting.Close] ends the waiting.
+func Prepare(ctx context.Context, cfg Config) (*Waiting, error) {
 	if cfg.Limits.PathBytes > wire.MaxText {
 		return nil, fmt.Errorf("cannot read media with paths of %d bytes: the limit must be at most %d", cfg.Limits.PathBytes, wire.MaxText)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("cannot start the reader: %w", err)
 	}
-	child, namespaces, err := spawn(cfg.Binary, dev, cfg.Log)
+	child, namespaces, err := spawn(cfg.Binary, cfg.Log)
 	if err != nil {
 		return nil, verdict.New(verdict.SandboxUnavailable, "start of the reader", "%s", err.Error())
 	}
+	return &Waiting{cfg, child, namespaces}, nil
+}
+
+// Close ends a child that got no medium.
+func (w *Waiting) Close() { w.child.end() }
+
+// Start gives dev to the child, which locks itself down before it reads anything,
+// and returns when the lockdown is proven: by its own account and by what the
+// kernel shows of it. Anything less is a sandbox-unavailable finding. dev must be
+// open for reading only and be a block device or a regular file. The session
+// ends, at the latest, with ctx. dev stays the caller's, who keeps it open until
+// the session is closed; a block device is read past the page cache from now on
+// (O_DIRECT). After an error the child is gone.
+func (w *Waiting) Start(ctx context.Context, dev *os.File) (*Session, error) {
+	src, err := newSource(dev, w.cfg.Log)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		if gerr := w.child.give(dev); gerr != nil {
+			err = verdict.New(verdict.SandboxUnavailable, "start of the reader", "it does not take the medium: %s", gerr.Error())
+		}
+	}
+	if err != nil {
+		w.child.end()
+		return nil, fmt.Errorf("cannot start the reader: %w", err)
+	}
+	cfg, child := w.cfg, w.child
 	pace := newPace(cfg.Limits)
 	line := &deadlined{conn: child.conn, stall: cfg.Limits.Stall, end: time.Now().Add(cfg.Limits.Total), pace: pace, pulled: src.pulled, child: child, ctx: ctx}
 	s := &Session{
@@ -78,10 +106,34 @@ func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
 		s.Close()
 		return nil, err
 	}
-	s.proof.Namespaces = namespaces
+	s.proof.Namespaces = w.namespaces
 	cfg.Log.Debug().Int("pid", child.pid()).Int("landlock", s.proof.Landlock).
-		Strs("namespaces", namespaces).Msg("reader confined")
+		Strs("namespaces", w.namespaces).Msg("reader confined")
 	return s, nil
+}
+
+// Start is [Prepare] and [Waiting.Start] in one.
+func Start(ctx context.Context, cfg Config, dev *os.File) (*Session, error) {
+	w, err := Prepare(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return w.Start(ctx, dev)
+}
+
+// Try starts a child over no medium and ends it: an error says why media cannot
+// be read here.
+func Try(ctx context.Context, cfg Config) error {
+	none, err := os.Open(cfg.Binary) // any file of ours; nothing of it is read
+	if err != nil {
+		return verdict.New(verdict.SandboxUnavailable, "start of the reader", "%s", err.Error())
+	}
+	defer none.Close()
+	s, err := Start(ctx, cfg, none)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // checkLockdown waits for the hello and compares it with the kernel's view.

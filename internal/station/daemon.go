@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/config"
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
+	"sallyport/internal/reader"
 )
 
 // deviceMode is the file mode type of a block device.
@@ -44,6 +45,10 @@ func Run(ctx context.Context, cfg *config.Config, opt Options, host Host) error 
 	s, err := Open(ctx, cfg, opt)
 	if err != nil {
 		return err
+	}
+	// The intake asks again for each medium; this tells people before they insert one.
+	if s.sandbox = reader.Try(ctx, ReaderConfig(cfg, opt.Log)); s.sandbox != nil {
+		opt.Log.Error().Err(s.sandbox).Msg("the confined reader does not start")
 	}
 	access, err := access(&cfg.Control)
 	listener := host.Listener

@@ -111,6 +111,9 @@ func (s *Station) status(ctx context.Context) (any, error) {
 	} else {
 		st.TPMReady = true
 	}
+	if s.sandbox != nil {
+		st.NotReady = append(st.NotReady, s.sandbox.Error())
+	}
 	if t, err := s.trust.Current(); err != nil {
 		st.NotReady = append(st.NotReady, err.Error())
 	} else {

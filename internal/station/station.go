@@ -83,6 +83,7 @@ type Station struct {
 	intake   *intake.Intake
 	usb      *hotplug.Manager // runs in a daemon with live USB alone
 	sealing  sync.Mutex       // one package or trust bundle at a time
+	sandbox  error            // why media cannot be read here; nil after a trial
 	started  time.Time
 
 	// fatal receives the error that makes the daemon stop.

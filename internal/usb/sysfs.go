@@ -2,6 +2,8 @@ package usb
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -50,33 +52,43 @@ func (s *Sysfs) Present() ([]string, error) { return s.names(devicePath) }
 
 // names returns what of the USB devices matches, shorter names first.
 func (s *Sysfs) names(match *regexp.Regexp) ([]string, error) {
-	dir, err := s.root.Open(usbDevices)
+	names, err := (&folder{s.root}).names(usbDevices, match)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // a machine without USB
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the USB devices: %w", err)
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the USB devices: %w", err)
-	}
-	names = slices.DeleteFunc(names, func(n string) bool { return !match.MatchString(n) })
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	return names, nil
 }
+
+// device opens the folder of the device at a place: names in it are one step
+// away, and all are of the same device, whatever comes to the place meanwhile.
+func (s *Sysfs) device(place string) (*folder, error) {
+	if !devicePath.MatchString(place) {
+		return nil, fmt.Errorf("%q is not the place of a USB device", place)
+	}
+	root, err := s.root.OpenRoot(path.Join(usbDevices, place))
+	if err != nil {
+		return nil, err
+	}
+	return &folder{root}, nil
+}
+
+// folder is one folder of sysfs.
+type folder struct{ *os.Root }
 
 // Facts reads what the device at a place says of itself. A device that has gone
 // is an error of fs.ErrNotExist; descriptors that cannot be parsed are nil in
 // the facts, with the reason as second result.
 func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
-	if !devicePath.MatchString(place) {
-		return nil, nil, fmt.Errorf("%q is not the place of a USB device", place)
+	dir, err := s.device(place)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
 	}
-	dir := path.Join(usbDevices, place)
+	defer dir.Close()
 	f = &Facts{Path: place}
-	if f.Insertion, err = s.Insertion(place); err != nil {
+	if f.Insertion, err = dir.insertion(place); err != nil {
 		return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
 	}
 	for _, field := range []struct {
@@ -87,13 +99,13 @@ func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
 		{"idVendor", &f.Vendor, true}, {"idProduct", &f.Product, true}, {"speed", &f.Speed, false},
 		{"serial", &f.Serial, false}, {"manufacturer", &f.Manufacturer, false}, {"product", &f.Name, false},
 	} {
-		text, err := s.text(path.Join(dir, field.name))
+		text, err := dir.text(field.name)
 		if err != nil && (field.required || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
 		}
 		*field.to = text
 	}
-	raw, err := s.read(path.Join(dir, "descriptors"), maxDescriptors)
+	raw, err := dir.read("descriptors", maxDescriptors)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read the device at port %s: %w", place, err)
 	}
@@ -102,6 +114,25 @@ func (s *Sysfs) Facts(place string) (f *Facts, odd error, err error) {
 		f.Descriptors, odd = nil, errors.New("the kernel's identifiers are not those of the descriptors")
 	}
 	return f, odd, nil
+}
+
+// Now returns which insertion is at a place, and the SHA-256 of its descriptors:
+// what of [Sysfs.Facts] must not change while a device is used.
+func (s *Sysfs) Now(place string) (insertion, fingerprint string, err error) {
+	dir, err := s.device(place)
+	if err != nil {
+		return "", "", err
+	}
+	defer dir.Close()
+	if insertion, err = dir.insertion(place); err != nil {
+		return "", "", err
+	}
+	raw, err := dir.read("descriptors", maxDescriptors)
+	if err != nil {
+		return "", "", err
+	}
+	sum := sha256.Sum256(raw)
+	return insertion, hex.EncodeToString(sum[:]), nil
 }
 
 // Buses returns the root hubs, such as "usb1", sorted.
@@ -117,10 +148,12 @@ type Node struct {
 // Nodes returns the interfaces that the kernel has made of the device at a
 // place, sorted by name; none while the device is unauthorised.
 func (s *Sysfs) Nodes(place string) ([]Node, error) {
-	if !devicePath.MatchString(place) {
-		return nil, fmt.Errorf("%q is not the place of a USB device", place)
+	dir, err := s.device(place)
+	if err != nil {
+		return nil, err
 	}
-	names, err := s.names(regexp.MustCompile("^" + regexp.QuoteMeta(place) + `:[0-9]{1,3}\.[0-9]{1,3}$`))
+	defer dir.Close()
+	names, err := dir.names(".", regexp.MustCompile("^"+regexp.QuoteMeta(place)+`:[0-9]{1,3}\.[0-9]{1,3}$`))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +165,7 @@ func (s *Sysfs) Nodes(place string) ([]Node, error) {
 			name string
 			to   *byte
 		}{{"bInterfaceClass", &c.Class}, {"bInterfaceSubClass", &c.Subclass}, {"bInterfaceProtocol", &c.Protocol}} {
-			text, err := s.text(path.Join(usbDevices, name, field.name))
+			text, err := dir.text(path.Join(name, field.name))
 			if err != nil {
 				return nil, fmt.Errorf("cannot read the interface %s: %w", name, err)
 			}
@@ -150,10 +183,16 @@ func (s *Sysfs) Nodes(place string) ([]Node, error) {
 // or will be there, until the machine starts again: the kernel never gives out
 // the number of a sysfs folder twice.
 func (s *Sysfs) Insertion(place string) (string, error) {
-	if !devicePath.MatchString(place) {
-		return "", fmt.Errorf("%q is not the place of a USB device", place)
+	dir, err := s.device(place)
+	if err != nil {
+		return "", err
 	}
-	st, err := s.root.Stat(path.Join(usbDevices, place))
+	defer dir.Close()
+	return dir.insertion(place)
+}
+
+func (d *folder) insertion(place string) (string, error) {
+	st, err := d.Stat(".")
 	if err != nil {
 		return "", err
 	}
@@ -166,10 +205,12 @@ func (s *Sysfs) Insertion(place string) (string, error) {
 
 // Authorised says whether the kernel may use the device.
 func (s *Sysfs) Authorised(place string) (bool, error) {
-	if !devicePath.MatchString(place) {
-		return false, fmt.Errorf("%q is not the place of a USB device", place)
+	dir, err := s.device(place)
+	if err != nil {
+		return false, err
 	}
-	text, err := s.text(path.Join(usbDevices, place, "authorized"))
+	defer dir.Close()
+	text, err := dir.text("authorized")
 	if err != nil {
 		return false, err
 	}
@@ -179,30 +220,34 @@ func (s *Sysfs) Authorised(place string) (bool, error) {
 // Disks returns the disks of the storage device at a place, sorted by name;
 // none while the driver is still binding.
 func (s *Sysfs) Disks(place string) ([]Disk, error) {
-	if !devicePath.MatchString(place) {
-		return nil, fmt.Errorf("%q is not the place of a USB device", place)
-	}
-	units, err := fs.Glob(s.root.FS(), path.Join(usbDevices, place, place+":*", "host*", "target*", "*:*:*:*"))
+	dir, err := s.device(place)
 	if err != nil {
 		return nil, err
 	}
+	defer dir.Close()
+	units := []string{"."}
+	for _, level := range []*regexp.Regexp{interfaceName, hostName, targetName, unitName} {
+		if units, err = dir.below(units, level); err != nil {
+			return nil, err
+		}
+	}
 	var disks []Disk
 	for _, unit := range units {
-		blocks, err := fs.Glob(s.root.FS(), path.Join(unit, "block", "*"))
+		d := Disk{Units: len(units)}
+		kind, err := dir.number(path.Join(unit, "type"))
 		if err != nil {
+			return nil, err
+		}
+		d.Kind = int(kind)
+		blocks, err := dir.names(path.Join(unit, "block"), anyName)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		if len(blocks) > 1 {
 			return nil, fmt.Errorf("one logical unit at port %s has %d block devices", place, len(blocks))
 		}
-		d := Disk{Units: len(units)}
-		kind, err := s.number(path.Join(unit, "type"))
-		if err != nil {
-			return nil, err
-		}
-		d.Kind = int(kind)
 		if len(blocks) == 1 {
-			if err := s.disk(blocks[0], &d); err != nil {
+			if err := dir.disk(path.Join(unit, "block", blocks[0]), &d); err != nil {
 				return nil, err
 			}
 		}
@@ -212,34 +257,69 @@ func (s *Sysfs) Disks(place string) ([]Disk, error) {
 	return disks, nil
 }
 
+// The folders between a device and its disks.
+var (
+	interfaceName = regexp.MustCompile(`^[0-9.-]+:[0-9]+\.[0-9]+$`)
+	hostName      = regexp.MustCompile(`^host[0-9]+$`)
+	targetName    = regexp.MustCompile(`^target[0-9:]+$`)
+	unitName      = regexp.MustCompile(`^[0-9]+:[0-9]+:[0-9]+:[0-9]+$`)
+	anyName       = regexp.MustCompile(``)
+)
+
+// below returns the folders of one level further down.
+func (d *folder) below(dirs []string, match *regexp.Regexp) (found []string, err error) {
+	for _, dir := range dirs {
+		names, err := d.names(dir, match)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			found = append(found, path.Join(dir, name))
+		}
+	}
+	return found, nil
+}
+
 // disk reads a block device's attributes (Documentation/ABI/stable/sysfs-block).
-func (s *Sysfs) disk(dir string, d *Disk) error {
-	d.Name = path.Base(dir)
-	var readOnly, sectors int64
+func (d *folder) disk(dir string, to *Disk) error {
+	to.Name = path.Base(dir)
+	var readOnly, sectors, seq int64
 	for _, field := range []struct {
 		name string
 		to   *int64
-	}{{"size", &sectors}, {"queue/logical_block_size", &d.SectorBytes}, {"ro", &readOnly}} {
-		n, err := s.number(path.Join(dir, field.name))
+	}{{"size", &sectors}, {"queue/logical_block_size", &to.SectorBytes}, {"ro", &readOnly}, {"diskseq", &seq}} {
+		n, err := d.number(path.Join(dir, field.name))
 		if err != nil {
-			return fmt.Errorf("cannot read the disk %s: %w", d.Name, err)
+			return fmt.Errorf("cannot read the disk %s: %w", to.Name, err)
 		}
 		*field.to = n
 	}
-	seq, err := s.number(path.Join(dir, "diskseq"))
-	if err != nil {
-		return fmt.Errorf("cannot read the disk %s: %w", d.Name, err)
-	}
 	const sector = 512 // the unit of "size", whatever the device's sectors are
 	if sectors < 0 || sectors > 1<<53 {
-		return fmt.Errorf("cannot read the disk %s: it claims %d sectors", d.Name, sectors)
+		return fmt.Errorf("cannot read the disk %s: it claims %d sectors", to.Name, sectors)
 	}
-	d.Bytes, d.ReadOnly, d.Seq = sectors*sector, readOnly != 0, uint64(seq)
+	to.Bytes, to.ReadOnly, to.Seq = sectors*sector, readOnly != 0, uint64(seq)
 	return nil
 }
 
-func (s *Sysfs) number(name string) (int64, error) {
-	text, err := s.text(name)
+// names returns what in a folder matches, shorter names first.
+func (d *folder) names(dir string, match *regexp.Regexp) ([]string, error) {
+	f, err := d.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !match.MatchString(n) })
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	return names, nil
+}
+
+func (d *folder) number(name string) (int64, error) {
+	text, err := d.text(name)
 	if err != nil {
 		return 0, err
 	}
@@ -250,14 +330,14 @@ func (s *Sysfs) number(name string) (int64, error) {
 	return n, nil
 }
 
-func (s *Sysfs) text(name string) (string, error) {
-	b, err := s.read(name, maxText)
+func (d *folder) text(name string) (string, error) {
+	b, err := d.read(name, maxText)
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
 // read returns a whole file of at most most bytes.
-func (s *Sysfs) read(name string, most int64) ([]byte, error) {
-	f, err := s.root.Open(name)
+func (d *folder) read(name string, most int64) ([]byte, error) {
+	f, err := d.Open(name)
 	if err != nil {
 		return nil, err
 	}

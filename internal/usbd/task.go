@@ -122,15 +122,13 @@ func (t *task) authorise() error {
 
 // unchanged holds what the device says now against what was decided on.
 func (t *task) unchanged() error {
-	now, odd, err := t.sys.Facts(t.facts.Path)
+	insertion, fingerprint, err := t.sys.Now(t.facts.Path)
 	switch {
 	case err != nil:
 		return err
-	case now.Insertion != t.facts.Insertion:
+	case insertion != t.facts.Insertion:
 		return fs.ErrNotExist
-	case odd != nil:
-		return verdict.New(verdict.DeviceChanged, t.where(), "its descriptors cannot be read any more: %v", odd)
-	case now.Fingerprint() != t.facts.Fingerprint():
+	case fingerprint != t.facts.Fingerprint():
 		return verdict.New(verdict.DeviceChanged, t.where(), "its descriptors have changed while it was decided about")
 	}
 	return nil

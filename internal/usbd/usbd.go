@@ -117,17 +117,23 @@ func (d *Daemon) listen(ctx context.Context) (<-chan uevent.Batch, <-chan error)
 
 // hints looks again when a batch says that something of ours may have changed.
 func (d *Daemon) hints(b uevent.Batch) {
+	began := d.now()
 	if b.Lost {
 		d.log.Warn().Msg("events were lost; all devices are looked at again")
 	}
 	if b.Foreign > 0 {
 		d.log.Warn().Int("messages", b.Foreign).Msg("messages on the kernel's socket that were not the kernel's")
 	}
-	ours := func(e uevent.Event) bool {
-		return e.Subsystem == "usb" || e.Subsystem == "block" || e.Subsystem == "scsi"
+	of := func(subsystem string) bool {
+		return slices.ContainsFunc(b.Events, func(e uevent.Event) bool { return e.Subsystem == subsystem })
 	}
-	if b.Lost || slices.ContainsFunc(b.Events, ours) {
-		d.scan(d.now())
+	switch {
+	case b.Lost || of("usb"):
+		d.scan(began)
+	case of("block") || of("scsi"): // of a device that a task waits for
+		for _, dev := range d.devices {
+			dev.wake()
+		}
 	}
 }
 

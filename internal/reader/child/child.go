@@ -1,7 +1,9 @@
 // Package child is the confined side of the reader: it locks the process down,
 // then lists one medium and streams its files over one socket. It opens
-// nothing: the socket is descriptor 3, the device descriptor 4, and the memory
-// shared with the parent descriptor 5, which is mapped and closed. What it
+// nothing: the socket is descriptor 3, the memory shared with the parent
+// descriptor 5, which is mapped and closed, and the device becomes descriptor 4:
+// it comes over the socket before the lockdown, so that the child can be started
+// while the device is still being made ready. What it
 // reads from the device is foreign and hostile, which is why it runs confined;
 // what it says is checked by package reader. Package volume does the parsing.
 package child
@@ -26,13 +28,19 @@ const (
 	ringFD   = 5
 )
 
-// Main locks the process down, serves the parent and returns the exit status:
-// 0 when the parent closed the connection, 1 otherwise.
+// Main waits for the device, locks the process down, serves the parent and
+// returns the exit status: 0 when the parent closed the connection, 1 otherwise.
 func Main() int {
 	conn := descriptor(socketFD)
-	// Mapping is forbidden afterwards.
+	// Mapping and receiving are forbidden afterwards.
 	ring, err := unix.Mmap(ringFD, 0, wire.RingBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	var proof sandbox.Proof
+	if err == nil {
+		err = wire.TakeDevice(socketFD, deviceFD)
+	}
+	if errors.Is(err, io.EOF) {
+		return 0 // there is no medium for it
+	}
 	if err == nil {
 		proof, err = sandbox.Lockdown()
 	}

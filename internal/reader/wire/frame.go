@@ -15,7 +15,7 @@ import (
 )
 
 // Version of the protocol; parent and child are installed together.
-const Version = 3
+const Version = 4
 
 // Sizes in bytes.
 const (

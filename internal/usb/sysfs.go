@@ -138,6 +138,27 @@ func (s *Sysfs) Now(place string) (insertion, fingerprint string, err error) {
 // Buses returns the root hubs, such as "usb1", sorted.
 func (s *Sysfs) Buses() ([]string, error) { return s.names(busPath) }
 
+// Root returns the interface of a root hub and whether a driver may have it; no
+// name while the kernel has not made it. The device is the kernel's own, but its
+// interface is born unauthorised on a bus that denies them by default.
+func (s *Sysfs) Root(bus string) (node string, authorised bool, err error) {
+	if !busPath.MatchString(bus) {
+		return "", false, fmt.Errorf("%q is not a bus", bus)
+	}
+	node = strings.TrimPrefix(bus, "usb") + "-0:1.0"
+	root, err := s.root.OpenRoot(path.Join(usbDevices, bus))
+	if err != nil {
+		return "", false, err
+	}
+	dir := &folder{root}
+	defer dir.Close()
+	text, err := dir.text(path.Join(node, "authorized"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	return node, text != "0", err
+}
+
 // Node is an interface as the kernel shows it, of the alternate setting that is
 // chosen.
 type Node struct {

@@ -178,11 +178,32 @@ func (d *Daemon) scanBuses() {
 			continue
 		}
 		err := d.kernel.deny(bus)
+		if err == nil {
+			err = d.openRoot(bus)
+		}
 		d.buses[bus] = err
-		if err != nil {
+		if err != nil && !errors.Is(err, errNoRoot) {
 			d.log.Error().Err(err).Str("bus", bus).Msg("devices are not denied by default")
 		}
 	}
+}
+
+// errNoRoot means that the kernel is still making a bus.
+var errNoRoot = errors.New("the bus is not ready yet")
+
+// openRoot lets the kernel's own root hub work: on a bus that was denied before
+// its hub had an interface, no port would ever see a device.
+func (d *Daemon) openRoot(bus string) error {
+	node, authorised, err := d.sys.Root(bus)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot look at the root hub of %s: %w", bus, err)
+	case node == "":
+		return errNoRoot
+	case authorised:
+		return nil
+	}
+	return d.kernel.bind(node)
 }
 
 // leave ends what is known of a device that has gone.

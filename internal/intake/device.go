@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,7 +117,7 @@ func (in *Intake) Decided(insertion string) (bool, error) {
 			verdicts[e.Subject.Medium] = e.Fields["reasons"]
 		case e.Event == audit.MediumInserted && e.Fields["insertion"] == insertion:
 			reasons, ok := verdicts[e.Subject.Medium]
-			return ok && reasons != string(verdict.Interrupted), nil
+			return ok && !slices.Contains(strings.Split(reasons, ","), string(verdict.Interrupted)), nil
 		}
 	}
 	return false, nil

@@ -16,7 +16,7 @@ PROGRAMS := sallyportd sallyport-usbd sallyport-reader sallyport sallyport-verif
 .PHONY: help deps build install demo test e2e race fuzz bench lint clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that demo and tests use (root or sudo)
 	@testdata/scripts/deps
@@ -34,8 +34,11 @@ demo: deps build ## run the main job on real media images with a software TPM
 test: deps build lint ## run all tests (a missing tool is fatal here)
 	SALLYPORT_RING=host SALLYPORT_BIN=$(CURDIR)/bin $(GO) test $(as_root) -timeout 15m ./...
 
+e2e: deps build ## boot a Debian guest and plug real USB devices into it (SALLYPORT_E2E=smoke: a few)
+	SALLYPORT_RING=e2e SALLYPORT_BIN=$(CURDIR)/bin $(GO) test $(as_root) -count=1 -timeout 30m -v -run '$(if $(filter smoke,$(SALLYPORT_E2E)),TestStation,.)' ./internal/e2e
+
 race: deps build ## the tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -race -timeout 30m ./internal/control ./internal/intake ./internal/station ./internal/tpm ./internal/vault ./internal/reader ./internal/audit ./internal/translog
+	CGO_ENABLED=1 SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -race -timeout 30m ./internal/control ./internal/usb/... ./internal/usbd ./internal/hotplug ./internal/intake ./internal/station ./internal/tpm ./internal/vault ./internal/reader ./internal/audit ./internal/translog
 
 fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
 	@FUZZTIME=$(FUZZTIME) testdata/scripts/fuzz

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -28,6 +29,28 @@ type watchCmd struct {
 var errSeen = errors.New("seen")
 
 func (c *watchCmd) Run(a *app) error {
+	err := c.follow(a)
+	var e exit
+	if err == nil || !a.cmd.JSON || errors.As(err, &e) {
+		return err
+	}
+	// The last line of many: a document on one line, as the others.
+	p := explain(err)
+	if err := written(a.jsonLine(failure{p})); err != nil {
+		return err
+	}
+	return exit{p.status()}
+}
+
+func (a *app) jsonLine(v any) error {
+	b, err := json.Marshal(v, json.Deterministic(true))
+	if err == nil {
+		_, err = fmt.Fprintf(a.out, "%s\n", b)
+	}
+	return err
+}
+
+func (c *watchCmd) follow(a *app) error {
 	cfg, err := a.config()
 	if err != nil {
 		return err
@@ -54,8 +77,8 @@ func (c *watchCmd) Run(a *app) error {
 	var f *control.Failure
 	var e exit
 	switch {
-	case errors.Is(err, errSeen), a.ctx.Err() != nil:
-		return nil // Ctrl-C is how people leave
+	case errors.Is(err, errSeen), errors.Is(err, syscall.EPIPE), a.ctx.Err() != nil:
+		return nil // Ctrl-C, or leaving a pager, is how people leave
 	case errors.As(err, &f), errors.As(err, &e), errors.Is(err, errWritten):
 		return err
 	}
@@ -84,13 +107,7 @@ func (a *app) watcher(once bool) func(*station.Watch) error {
 		return fmt.Errorf("%w: %w", errWritten, err)
 	}
 	if a.cmd.JSON {
-		return func(w *station.Watch) error {
-			b, err := json.Marshal(w, json.Deterministic(true))
-			if err == nil {
-				_, err = fmt.Fprintf(a.out, "%s\n", b)
-			}
-			return wrap(err)
-		}
+		return func(w *station.Watch) error { return wrap(a.jsonLine(w)) }
 	}
 	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !once {
 		return func(w *station.Watch) error {

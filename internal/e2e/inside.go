@@ -61,6 +61,15 @@ func (g *Guest) ReadFile(ctx context.Context, path string) ([]byte, error) {
 	return a.Data, nil
 }
 
+// ReadEnd returns the last bytes of a file of the guest, at most so many.
+func (g *Guest) ReadEnd(ctx context.Context, path string, most int64) ([]byte, error) {
+	a, err := g.call(ctx, wire.Request{Op: wire.Read, Path: path, Last: most})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read in the guest: %w", err)
+	}
+	return a.Data, nil
+}
+
 // WriteFile writes a file of the guest in place. Mode 0 keeps that of an existing
 // file.
 func (g *Guest) WriteFile(ctx context.Context, path string, data []byte, mode fs.FileMode) error {

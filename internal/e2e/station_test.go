@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +65,7 @@ type ems struct {
 	t      *testing.T
 	office *testoffice.Office
 	media  int
+	left   map[string]bool // sticks that are plugged in
 }
 
 // programs returns the folder of the built programs; 'make e2e' names it.
@@ -99,7 +103,7 @@ func bootStation(t *testing.T, more ...string) *ems {
 	words, err := os.ReadFile(filepath.Join(overlay, "usr/lib/sallyport/cmdline"))
 	ok(t, err)
 	image := BuildImage(t, ImageOptions{Overlay: overlay, Enable: []string{"sallyport-usbd.service", "sallyportd.socket", "sallyportd.service"}})
-	s := &ems{t: t}
+	s := &ems{t: t, left: map[string]bool{}}
 	s.office, err = testoffice.Open(programs(t), "")
 	ok(t, err)
 	t.Cleanup(func() { ok(t, s.office.Close()) })
@@ -200,8 +204,15 @@ func (s *ems) scenario(name string, do func(s *ems)) {
 				t.Logf("journal (%v):\n%s", err, indent(journal))
 			}
 		}()
+		defer func() {
+			s.media = here.media
+			for name := range here.left { // of a scenario that failed: the next one finds its sockets empty
+				ctx := context.Background()
+				t.Logf("%s is pulled: %v, %v", name, here.Unplug(ctx, name), here.DropDrive(ctx, name))
+			}
+			clear(here.left)
+		}()
 		do(&here)
-		s.media = here.media
 		var lines []string
 		for _, e := range here.entries(from) {
 			lines = append(lines, line(&e))
@@ -255,11 +266,21 @@ func (s *ems) watching() {
 // ports is what a person who watches sees.
 func (s *ems) ports() []hotplug.Port {
 	s.t.Helper()
-	out, err := s.Shell(s.t.Context(), "tail -n 1 /run/watching 2>/dev/null || true")
+	const most = 32 << 10 // more than one line
+	end, err := s.ReadEnd(s.t.Context(), "/run/watching", most)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	ok(s.t, err)
+	// The last whole line; behind it one may just be written.
+	end = end[:bytes.LastIndexByte(end, '\n')+1]
+	if len(end) == 0 {
+		return nil
+	}
+	last := end[bytes.LastIndexByte(end[:len(end)-1], '\n')+1:]
 	var w station.Watch
-	if json.Unmarshal([]byte(out), &w) != nil {
-		return nil // it has begun to write a line, or not begun at all
+	if err := json.Unmarshal(last, &w); err != nil {
+		s.t.Fatalf("a line of 'sallyport watch': %v: %s", err, last)
 	}
 	return w.Ports
 }
@@ -305,12 +326,14 @@ func (s *ems) plug(name, image, socket string, o DriveOptions) {
 	s.t.Helper()
 	ok(s.t, s.AddDrive(s.t.Context(), name, image, o))
 	ok(s.t, s.PlugStorage(s.t.Context(), name, socket, BulkOnly, name))
+	s.left[name] = true
 }
 
 // pull takes the stick out and waits until the station has seen it.
 func (s *ems) pull(name string) {
 	s.t.Helper()
 	ok(s.t, s.Unplug(s.t.Context(), name))
+	delete(s.left, name)
 	ok(s.t, s.DropDrive(s.t.Context(), name))
 	s.until(name+" is gone", func() bool {
 		return s.port(func(p hotplug.Port) bool {

@@ -147,7 +147,11 @@ func (b *board) attached(d *intake.Device, role usb.Role, phase string, refusal 
 	b.change(func() {
 		p := b.at(d.Port)
 		facts := *d
-		*p = Port{Path: p.Path, Role: p.Role, Phase: phase, Since: now(), Device: &facts}
+		var before *Past
+		if slices.ContainsFunc(p.Findings, func(f verdict.Finding) bool { return f.Reason == verdict.RemovedDuringRead }) {
+			before = &Past{p.Medium, p.Verdict, p.Findings} // nobody may have read it yet
+		}
+		*p = Port{Path: p.Path, Role: p.Role, Phase: phase, Since: now(), Device: &facts, Before: before}
 		if refusal != nil {
 			p.Verdict, p.Findings = verdict.Refused, []verdict.Finding{*refusal}
 		}

@@ -123,6 +123,9 @@ type session struct {
 	queue chan *device // media in the order of their coming
 	ended chan struct{}
 
+	guarded bool      // devices are denied by default
+	waiting []*device // for that; both belong to the listener
+
 	mu      sync.Mutex
 	devices map[int64]*device // those that are there, and the one that is taken
 }
@@ -174,7 +177,11 @@ func (s *session) report(ctx context.Context, r link.Report, file *os.File) erro
 	switch r.Kind {
 	case link.State:
 		s.board.state(r.Ports, r.NotReady)
-		return fatal(s.Intake.Guard(ctx, r.NotReady))
+		if err := s.Intake.Guard(ctx, r.NotReady); err != nil {
+			return fatal(err)
+		}
+		s.guarded = len(r.NotReady) == 0
+		return s.enqueue()
 	case link.Attached:
 		if r.Device == nil {
 			return fmt.Errorf("%w: a device came without its facts", errGuard)
@@ -268,12 +275,24 @@ func (s *session) attached(ctx context.Context, r link.Report, began time.Time) 
 		return nil
 	}
 	d.own = time.Duration(r.OwnMicros)*time.Microsecond + time.Since(began)
-	select {
-	case s.queue <- d:
+	s.waiting = append(s.waiting, d)
+	return s.enqueue()
+}
+
+// enqueue gives what waits to the worker, once devices are denied by default.
+func (s *session) enqueue() error {
+	if !s.guarded {
 		return nil
-	default:
-		return fmt.Errorf("%w: more than %d media wait", errGuard, maxQueue)
 	}
+	for _, d := range s.waiting {
+		select {
+		case s.queue <- d:
+		default:
+			return fmt.Errorf("%w: more than %d media wait", errGuard, maxQueue)
+		}
+	}
+	s.waiting = nil
+	return nil
 }
 
 // work takes one medium after the other.

@@ -10,13 +10,22 @@ import (
 )
 
 // read returns a whole file. Files of sysfs and procfs tell no size, so the bound
-// is applied to what is read.
-func read(path string) ([]byte, error) {
+// is applied to what is read. Of an ordinary file it can be the last bytes alone.
+func read(path string, last int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if last > 0 {
+		st, err := f.Stat()
+		if err == nil && st.Size() > last {
+			_, err = f.Seek(-last, io.SeekEnd)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	data, err := io.ReadAll(io.LimitReader(f, wire.MaxFile+1))
 	if err == nil && len(data) > wire.MaxFile {
 		err = fmt.Errorf("%s has more than %d bytes", path, wire.MaxFile)

@@ -91,7 +91,7 @@ func (a *agent) do(r wire.Request) {
 	case wire.Cancel:
 		a.cancel(r.Target)
 	case wire.Read:
-		w.Data, err = read(r.Path)
+		w.Data, err = read(r.Path, r.Last)
 	case wire.Write:
 		err = write(r.Path, r.Data, os.FileMode(r.Mode))
 	case wire.List:

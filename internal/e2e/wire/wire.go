@@ -25,7 +25,7 @@ type Op string
 const (
 	Run    Op = "run"    // Argv, Stdin, TimeoutMS -> Exit, Stdout, Stderr
 	Cancel Op = "cancel" // Target: kills the command of that request
-	Read   Op = "read"   // Path -> Data
+	Read   Op = "read"   // Path, Last -> Data
 	Write  Op = "write"  // Path, Data, Mode
 	List   Op = "list"   // Path -> Entries
 )
@@ -40,6 +40,7 @@ type Request struct {
 	TimeoutMS int64    `json:"timeout_ms,omitempty"`
 	Target    uint64   `json:"target,omitempty"`
 	Path      string   `json:"path,omitempty"`
+	Last      int64    `json:"last,omitempty"` // only so many bytes, from the end; 0 for all
 	Data      []byte   `json:"data,omitempty"`
 	Mode      uint32   `json:"mode,omitempty"`
 }

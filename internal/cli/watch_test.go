@@ -16,7 +16,9 @@ func stick() *intake.Device {
 }
 
 func TestWhatAPortShows(t *testing.T) {
-	finding := func(r verdict.Reason, detail string) []verdict.Finding { return []verdict.Finding{*verdict.New(r, "", detail)} }
+	finding := func(r verdict.Reason, detail string) []verdict.Finding {
+		return []verdict.Finding{*verdict.New(r, "", detail)}
+	}
 	for name, c := range map[string]struct {
 		port  hotplug.Port
 		has   []string

@@ -66,7 +66,6 @@ type Past struct {
 // board is the view, kept by the manager and read by watchers.
 type board struct {
 	mu       sync.Mutex
-	roles    []usb.Port
 	ports    map[string]*Port
 	guarded  bool
 	problems []string

@@ -54,6 +54,7 @@ const answerTime = 90 * time.Second
 // says why not. Only the worker asks, one thing at a time.
 func (d *device) ask(ctx context.Context, o link.Order, want string) (answer, error) {
 	o.ID = d.id
+	d.forget()
 	if err := d.session.conn.Send(o, nil); err != nil {
 		return answer{}, fmt.Errorf("%w: %w", errGuard, err)
 	}
@@ -75,7 +76,20 @@ func (d *device) ask(ctx context.Context, o link.Order, want string) (answer, er
 		case <-ctx.Done():
 			return answer{}, context.Cause(ctx)
 		case <-late.C:
+			d.session.conn.Close() // with it sallyport-usbd denies what it may still have opened
 			return answer{}, fmt.Errorf("%w within %s", errGuard, answerTime)
+		}
+	}
+}
+
+// forget drops answers that nobody waits for.
+func (d *device) forget() {
+	for {
+		select {
+		case a := <-d.answers:
+			a.close()
+		default:
+			return
 		}
 	}
 }

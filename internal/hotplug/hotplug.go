@@ -161,6 +161,8 @@ func (s *session) listen(ctx context.Context) error {
 			err = s.report(ctx, r, file)
 		} else if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%w: it has ended", errGuard)
+		} else {
+			err = fmt.Errorf("%w: %w", errGuard, err)
 		}
 		if err != nil {
 			return err
@@ -188,19 +190,27 @@ func (s *session) report(ctx context.Context, r link.Report, file *os.File) erro
 		}
 		return s.attached(ctx, r, time.Now())
 	}
+	switch r.Kind {
+	case link.Detached, link.Opened, link.Failed, link.Checked, link.Released:
+	default:
+		return fmt.Errorf("%w: it said %q", errGuard, r.Kind)
+	}
 	a := answer{r, file}
 	s.mu.Lock()
 	d := s.devices[r.ID]
-	if d != nil && r.Kind == link.Detached && !d.taken {
-		delete(s.devices, r.ID)
+	unknown := d == nil || d.left() && r.Kind == link.Detached
+	if !unknown && r.Kind == link.Detached {
+		close(d.gone)
+		if !d.taken {
+			delete(s.devices, r.ID)
+		}
 	}
 	s.mu.Unlock()
-	if d == nil || d.left() && r.Kind == link.Detached {
+	if unknown {
 		a.close()
 		return fmt.Errorf("%w: %q is about the unknown device %d", errGuard, r.Kind, r.ID)
 	}
 	if r.Kind == link.Detached {
-		close(d.gone)
 		s.board.detached(d.facts)
 		return fatal(s.Intake.Removed(ctx, d.facts))
 	}
@@ -229,14 +239,7 @@ func (s *session) done(d *device) {
 	if d.left() {
 		delete(s.devices, d.id)
 	}
-	for {
-		select {
-		case a := <-d.answers:
-			a.close()
-		default:
-			return
-		}
-	}
+	d.forget()
 }
 
 func (s *session) attached(ctx context.Context, r link.Report, began time.Time) error {

@@ -196,7 +196,9 @@ func TestADeviceThatIsNoLongerTheSame(t *testing.T) {
 			s := r.stick(img)
 			s.check = c.check
 			rep := s.insert()
-			got := slices.DeleteFunc(reasons(rep), func(v verdict.Reason) bool { return v == verdict.FileAltered && name == "gone, and not trusted before it" })
+			got := slices.DeleteFunc(reasons(rep), func(v verdict.Reason) bool {
+				return v == verdict.FileAltered && name == "gone, and not trusted before it"
+			})
 			if rep.Verdict != verdict.Held || rep.ExitCode() != c.exit || !slices.Equal(got, c.want) {
 				t.Errorf("%s, exit %d, %v; want held, %d, %v", rep.Verdict, rep.ExitCode(), reasons(rep), c.exit, c.want)
 			}

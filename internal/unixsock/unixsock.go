@@ -53,7 +53,7 @@ func Space() []byte { return make([]byte, unix.CmsgSpace(4*4)) }
 // TakeFile returns the one file in oob, nil when nothing is there, and closes
 // all when there is more; flags are those of the received message.
 func TakeFile(oob []byte, flags int) (*os.File, error) {
-	if len(oob) == 0 {
+	if len(oob) == 0 && flags&unix.MSG_CTRUNC == 0 {
 		return nil, nil
 	}
 	msgs, err := unix.ParseSocketControlMessage(oob)

@@ -138,25 +138,38 @@ func (s *Sysfs) Now(place string) (insertion, fingerprint string, err error) {
 // Buses returns the root hubs, such as "usb1", sorted.
 func (s *Sysfs) Buses() ([]string, error) { return s.names(busPath) }
 
-// Root returns the interface of a root hub and whether a driver may have it; no
-// name while the kernel has not made it. The device is the kernel's own, but its
-// interface is born unauthorised on a bus that denies them by default.
-func (s *Sysfs) Root(bus string) (node string, authorised bool, err error) {
+// Root is what the kernel shows of a root hub.
+type Root struct {
+	// Made tells this bus from every other that had its name.
+	Made string
+	// Node is its interface, empty while the kernel has not made it. The hub is
+	// the kernel's own, but its interface is born unauthorised on a bus that
+	// denies them by default.
+	Node       string
+	Authorised bool // a driver may have the interface
+}
+
+// Root reads a root hub.
+func (s *Sysfs) Root(bus string) (Root, error) {
 	if !busPath.MatchString(bus) {
-		return "", false, fmt.Errorf("%q is not a bus", bus)
+		return Root{}, fmt.Errorf("%q is not a bus", bus)
 	}
-	node = strings.TrimPrefix(bus, "usb") + "-0:1.0"
 	root, err := s.root.OpenRoot(path.Join(usbDevices, bus))
 	if err != nil {
-		return "", false, err
+		return Root{}, err
 	}
 	dir := &folder{root}
 	defer dir.Close()
-	text, err := dir.text(path.Join(node, "authorized"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
+	r := Root{Node: strings.TrimPrefix(bus, "usb") + "-0:1.0"}
+	if r.Made, err = dir.insertion(bus); err != nil {
+		return Root{}, err
 	}
-	return node, text != "0", err
+	text, err := dir.text(path.Join(r.Node, "authorized"))
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Node, err = "", nil
+	}
+	r.Authorised = text != "0"
+	return r, err
 }
 
 // Node is an interface as the kernel shows it, of the alternate setting that is
@@ -212,14 +225,17 @@ func (s *Sysfs) Insertion(place string) (string, error) {
 	return dir.insertion(place)
 }
 
-func (d *folder) insertion(place string) (string, error) {
-	st, err := d.Stat(".")
+func (d *folder) insertion(place string) (string, error) { return InsertionOf(d.Root, place) }
+
+// InsertionOf is [Sysfs.Insertion] of the open folder of a device, or of a bus.
+func InsertionOf(dir *os.Root, place string) (string, error) {
+	st, err := dir.Stat(".")
 	if err != nil {
 		return "", err
 	}
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
-		return "", fmt.Errorf("the folder of the device at port %s has no number", place)
+		return "", fmt.Errorf("the folder of %s has no number", place)
 	}
 	return place + "#" + strconv.FormatUint(sys.Ino, 10), nil
 }

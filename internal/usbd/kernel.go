@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -20,8 +21,9 @@ import (
 type kernel interface {
 	// deny makes a bus unauthorised by default: devices and interfaces.
 	deny(bus string) error
-	// authorise lets the kernel use the device at a place, or forbids it.
-	authorise(place string, yes bool) error
+	// authorise lets the kernel use the device of an insertion, or forbids it. When
+	// another device is at the place the error is fs.ErrNotExist.
+	authorise(place, insertion string, yes bool) error
 	// bind lets drivers have one interface, and looks for one.
 	bind(node string) error
 	// open opens a disk for reading, alone, and makes it read-only.
@@ -48,29 +50,47 @@ const devices = "bus/usb/devices"
 
 func (k *sysfs) deny(bus string) error {
 	for _, name := range []string{"authorized_default", "interface_authorized_default"} {
-		if err := k.set(path.Join(devices, bus, name), "0"); err != nil {
+		if err := set(k.root, path.Join(devices, bus, name), "0"); err != nil {
 			return fmt.Errorf("cannot deny devices on %s by default: %w", bus, err)
 		}
 	}
 	return nil
 }
 
-func (k *sysfs) authorise(place string, yes bool) error {
+func (k *sysfs) authorise(place, insertion string, yes bool) error {
 	value, do := "0", "deny"
 	if yes {
 		value, do = "1", "authorise"
 	}
-	if err := k.set(path.Join(devices, place, "authorized"), value); err != nil {
+	if err := k.setDevice(place, insertion, value); err != nil {
 		return fmt.Errorf("cannot %s the device at port %s: %w", do, place, err)
 	}
 	return nil
 }
 
+// setDevice writes through the device's own folder, which is that of no other
+// device, whatever has come to the place meanwhile.
+func (k *sysfs) setDevice(place, insertion, value string) error {
+	dir, err := k.root.OpenRoot(path.Join(devices, place))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	now, err := usb.InsertionOf(dir, place)
+	if err != nil {
+		return err
+	}
+	if now != insertion {
+		return fmt.Errorf("%s is there now: %w", now, fs.ErrNotExist)
+	}
+	return set(dir, "authorized", value)
+}
+
 func (k *sysfs) bind(node string) error {
-	if err := k.set(path.Join(devices, node, "authorized"), "1"); err != nil {
+	if err := set(k.root, path.Join(devices, node, "authorized"), "1"); err != nil {
 		return fmt.Errorf("cannot authorise the interface %s: %w", node, err)
 	}
-	if err := k.write("bus/usb/drivers_probe", node); err != nil {
+	if err := write(k.root, "bus/usb/drivers_probe", node); err != nil {
 		return fmt.Errorf("cannot look for a driver of the interface %s: %w", node, err)
 	}
 	return nil
@@ -78,11 +98,11 @@ func (k *sysfs) bind(node string) error {
 
 // set writes a value and reads it again: the kernel's answer is the file, not
 // the write.
-func (k *sysfs) set(name, value string) error {
-	if err := k.write(name, value); err != nil {
+func set(root *os.Root, name, value string) error {
+	if err := write(root, name, value); err != nil {
 		return err
 	}
-	f, err := k.root.Open(name)
+	f, err := root.Open(name)
 	if err != nil {
 		return err
 	}
@@ -97,8 +117,8 @@ func (k *sysfs) set(name, value string) error {
 	return nil
 }
 
-func (k *sysfs) write(name, value string) error {
-	f, err := k.root.OpenFile(name, os.O_WRONLY, 0)
+func write(root *os.Root, name, value string) error {
+	f, err := root.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -137,8 +157,12 @@ func (k *sysfs) prepare(f *os.File, d usb.Disk) error {
 	if err := unix.IoctlSetPointerInt(fd, unix.BLKROSET, 1); err != nil {
 		return fmt.Errorf("cannot make it read-only: %w", err)
 	}
-	if ro, err := unix.IoctlGetInt(fd, unix.BLKROGET); err != nil || ro != 1 {
-		return fmt.Errorf("it is not read-only (%d): %w", ro, err)
+	ro, err := unix.IoctlGetInt(fd, unix.BLKROGET)
+	if err == nil && ro != 1 {
+		err = errors.New("the kernel says that it can be written")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make it read-only: %w", err)
 	}
 	return k.same(f, d)
 }

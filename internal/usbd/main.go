@@ -158,6 +158,9 @@ func accept(ctx context.Context, l *net.UnixListener, uid uint32, log zerolog.Lo
 		for {
 			c, err := l.AcceptUnix()
 			if ctx.Err() != nil {
+				if err == nil {
+					c.Close()
+				}
 				return
 			}
 			if err != nil {

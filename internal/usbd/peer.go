@@ -95,6 +95,13 @@ func (d *Daemon) tell(r link.Report, file *os.File) {
 	}
 }
 
+// answer tells whoever asked, if it is still there.
+func (d *Daemon) answer(to *peer, r link.Report) {
+	if to != nil && to == d.peer {
+		d.tell(r, nil)
+	}
+}
+
 // announce tells what sallyportd does not know yet: the state, and each device
 // that no task is at work on.
 func (d *Daemon) announce() {
@@ -132,12 +139,16 @@ func (d *Daemon) inOrder() []*device {
 // notReady says why no medium may be taken: something is not denied.
 func (d *Daemon) notReady() []string {
 	var out []string
-	for _, m := range []map[string]error{d.buses, d.odd} {
-		for place, err := range m {
-			if err != nil && !errors.Is(err, errNoRoot) { // a bus without its hub has no device
-				out = append(out, "USB is not denied by default at "+place+": "+verdict.Escape(err.Error()))
-			}
+	not := func(place string, err error) {
+		out = append(out, "USB is not denied by default at "+place+": "+verdict.Escape(err.Error()))
+	}
+	for name, b := range d.buses {
+		if b.problem != nil && !errors.Is(b.problem, errNoRoot) { // a bus without its hub has no device
+			not(name, b.problem)
 		}
+	}
+	for place, err := range d.odd {
+		not(place, err)
 	}
 	slices.Sort(out)
 	return out
@@ -174,8 +185,9 @@ func (d *Daemon) order(ctx context.Context, m message) {
 	case k == link.Check && dev.phase == open:
 		d.startCheck(ctx, dev, m.order.Suspect)
 	case k == link.Release && (dev.phase == open || dev.phase == denied):
+		from := d.peer
 		d.startRelease(dev, func(r result) {
-			d.tell(link.Report{Kind: link.Released, ID: dev.id, Finding: sendable(r.finding), OwnMicros: r.own.Microseconds(), KernelMicros: r.kernel.Microseconds()}, nil)
+			d.answer(from, link.Report{Kind: link.Released, ID: dev.id, Finding: sendable(r.finding), OwnMicros: r.own.Microseconds(), KernelMicros: r.kernel.Microseconds()})
 		})
 	case k == link.Open:
 		f := dev.refusal
@@ -214,6 +226,7 @@ func (d *Daemon) answerGone(o link.Order) {
 
 func (d *Daemon) startOpen(ctx context.Context, dev *device) {
 	ctx, dev.stop = context.WithCancel(ctx)
+	from := d.peer
 	d.start(dev, func(t *task) result { return t.open(ctx) }, func(dev *device, r result) {
 		dev.stop()
 		dev.disk, dev.file = r.disk, r.file
@@ -224,17 +237,18 @@ func (d *Daemon) startOpen(ctx context.Context, dev *device) {
 		if r.finding != nil {
 			dev.phase = denied
 			times.Kind, times.Finding = link.Failed, sendable(r.finding)
-			d.tell(times, nil)
+			d.noteDenial(dev, r.stuck)
+			d.answer(from, times)
 			return
 		}
 		dev.phase = open
 		if dev.left() { // and its going was told
 			dev.close()
 			times.Kind, times.Finding = link.Failed, verdict.New(verdict.RemovedDuringRead, "", "the device has gone")
-			d.tell(times, nil)
+			d.answer(from, times)
 			return
 		}
-		if dev.deny || d.peer == nil {
+		if dev.deny || d.peer != from || from == nil {
 			d.startRelease(dev, nil)
 			return
 		}
@@ -247,11 +261,12 @@ func (d *Daemon) startOpen(ctx context.Context, dev *device) {
 
 func (d *Daemon) startCheck(ctx context.Context, dev *device, suspect bool) {
 	ctx, dev.stop = context.WithCancel(ctx)
+	from := d.peer
 	d.start(dev, func(t *task) result { return t.check(ctx, suspect) }, func(dev *device, r result) {
 		dev.stop()
 		dev.phase = open
-		d.tell(link.Report{Kind: link.Checked, ID: dev.id, Finding: sendable(r.finding), OwnMicros: r.own.Microseconds()}, nil)
-		if dev.deny || d.peer == nil {
+		d.answer(from, link.Report{Kind: link.Checked, ID: dev.id, Finding: sendable(r.finding), OwnMicros: r.own.Microseconds()})
+		if dev.deny || d.peer != from {
 			d.startRelease(dev, nil)
 		}
 	})

@@ -44,6 +44,7 @@ type task struct {
 // result is what a task found. Its file, when it has one, is the receiver's.
 type result struct {
 	finding *verdict.Finding
+	stuck   *verdict.Finding // why the device could not be denied again
 	disk    usb.Disk
 	file    *os.File
 	own     time.Duration
@@ -98,7 +99,7 @@ func (t *task) authorise() error {
 	if err := t.unchanged(); err != nil {
 		return err
 	}
-	if err := t.ask(func() error { return t.kernel.authorise(t.facts.Path, true) }); err != nil {
+	if err := t.ask(func() error { return t.kernel.authorise(t.facts.Path, t.facts.Insertion, true) }); err != nil {
 		return err
 	}
 	// The kernel has asked the device for its descriptor again by now.
@@ -137,19 +138,20 @@ func (t *task) unchanged() error {
 // grant authorises a device that is not a medium.
 func (t *task) grant() result {
 	if err := t.authorise(); err != nil {
-		return result{finding: t.withdraw(err)}
+		return t.withdraw(err, usb.Disk{})
 	}
 	return result{}
 }
 
 // withdraw denies the device again after something went wrong, and returns what
 // that was.
-func (t *task) withdraw(err error) *verdict.Finding {
-	f := t.failed(err)
+func (t *task) withdraw(err error, disk usb.Disk) result {
+	r := result{finding: t.failed(err), disk: disk}
 	if derr := t.deny(); derr != nil {
-		f.Detail += "; and it could not be denied again: " + derr.Error()
+		r.stuck = verdict.New(verdict.Unreadable, t.where(), "it could not be denied again: %v", derr)
+		r.finding.Detail += "; and it could not be denied again: " + derr.Error()
 	}
-	return f
+	return r
 }
 
 // deny takes the device away from the kernel. One that has gone needs nothing.
@@ -157,7 +159,7 @@ func (t *task) deny() error {
 	if t.removed() != nil {
 		return nil
 	}
-	err := t.ask(func() error { return t.kernel.authorise(t.facts.Path, false) })
+	err := t.ask(func() error { return t.kernel.authorise(t.facts.Path, t.facts.Insertion, false) })
 	if err != nil && t.removed() != nil {
 		return nil
 	}
@@ -167,20 +169,20 @@ func (t *task) deny() error {
 // open brings a medium to an open disk.
 func (t *task) open(ctx context.Context) result {
 	if err := t.authorise(); err != nil {
-		return result{finding: t.withdraw(err)}
+		return t.withdraw(err, usb.Disk{})
 	}
 	disk, err := t.waitForDisk(ctx)
 	if err != nil {
-		return result{finding: t.withdraw(err)}
+		return t.withdraw(err, usb.Disk{})
 	}
 	var file *os.File
 	if err := t.ask(func() (err error) { file, err = t.kernel.open(disk); return err }); err != nil {
-		return result{finding: t.withdraw(err), disk: disk}
+		return t.withdraw(err, disk)
 	}
 	// A second logical unit may have come meanwhile.
 	if err := t.sameDisk(disk); err != nil {
 		file.Close() // it was only read
-		return result{finding: t.withdraw(err), disk: disk}
+		return t.withdraw(err, disk)
 	}
 	return result{disk: disk, file: file}
 }
@@ -189,8 +191,8 @@ func (t *task) open(ctx context.Context) result {
 func (t *task) waitForDisk(ctx context.Context) (usb.Disk, error) {
 	began := time.Now()
 	defer func() { t.kernelTime += time.Since(began) }()
-	ctx, cancel := context.WithTimeout(ctx, diskWait)
-	defer cancel()
+	late := time.NewTimer(diskWait)
+	defer late.Stop()
 	for {
 		disks, err := t.sys.Disks(t.facts.Path)
 		if err == nil && len(disks) > 0 && disks[0].Name != "" {
@@ -208,8 +210,10 @@ func (t *task) waitForDisk(ctx context.Context) (usb.Disk, error) {
 		case <-time.After(look):
 		case <-t.gone:
 			return usb.Disk{}, fs.ErrNotExist
+		case <-late.C:
+			return usb.Disk{}, errors.Join(verdict.New(verdict.Unreadable, t.where(), "no disk appeared within %s", diskWait), err)
 		case <-ctx.Done():
-			return usb.Disk{}, errors.Join(verdict.New(verdict.Unreadable, t.where(), "no disk appeared within %s", time.Since(began).Round(time.Millisecond)), err)
+			return usb.Disk{}, verdict.New(verdict.Interrupted, t.where(), "nobody waits for its disk any more")
 		}
 	}
 }
@@ -219,6 +223,12 @@ func (t *task) sameDisk(was usb.Disk) error {
 	disks, err := t.sys.Disks(t.facts.Path)
 	if err != nil {
 		return err
+	}
+	if f := t.removed(); f != nil {
+		return f
+	}
+	if len(disks) == 0 {
+		return verdict.New(verdict.RemovedDuringRead, t.where(), "its disk has gone")
 	}
 	if len(disks) != 1 || disks[0].Units != 1 {
 		return verdict.New(verdict.CompositeDevice, t.where(), "it has %d logical units by now, and only devices with one are read", len(disks))

@@ -50,7 +50,7 @@ type Daemon struct {
 	history usb.History
 	devices map[string]*device // by place
 	nextID  int64
-	buses   map[string]error // root hubs, and why they are not denied by default
+	buses   map[string]bus   // root hubs
 	odd     map[string]error // places whose device could not be denied
 	tasks   int              // under way
 	done    chan func()      // results of tasks, to be called by the loop
@@ -61,9 +61,8 @@ type Daemon struct {
 
 // run serves until ctx ends; then it denies the media and returns.
 func (d *Daemon) run(ctx context.Context) error {
-	d.devices, d.buses, d.odd, d.done = map[string]*device{}, map[string]error{}, map[string]error{}, make(chan func())
+	d.devices, d.buses, d.odd, d.done = map[string]*device{}, map[string]bus{}, map[string]error{}, make(chan func())
 	batches, failed := d.listen(ctx)
-	defer d.hangUp("sallyport-usbd ends")
 	d.scan(d.now())
 	var tick <-chan time.Time
 	if d.interval > 0 {
@@ -161,6 +160,12 @@ func (d *Daemon) scan(began time.Time) {
 	}
 }
 
+// bus is a root hub.
+type bus struct {
+	made    string // tells it from every other that had its name
+	problem error  // why it is not denied by default
+}
+
 // scanBuses denies by default on every root hub, once.
 func (d *Daemon) scanBuses() {
 	names, err := d.sys.Buses()
@@ -168,22 +173,25 @@ func (d *Daemon) scanBuses() {
 		d.log.Error().Err(err).Msg("buses cannot be listed")
 		return
 	}
-	for bus := range d.buses {
-		if !slices.Contains(names, bus) {
-			delete(d.buses, bus)
+	for name := range d.buses {
+		if !slices.Contains(names, name) {
+			delete(d.buses, name)
 		}
 	}
-	for _, bus := range names {
-		if was, known := d.buses[bus]; known && was == nil {
+	for _, name := range names {
+		root, err := d.sys.Root(name)
+		if was, known := d.buses[name]; err == nil && known && was.problem == nil && was.made == root.Made {
 			continue
 		}
-		err := d.kernel.deny(bus)
 		if err == nil {
-			err = d.openRoot(bus)
+			err = d.kernel.deny(name)
 		}
-		d.buses[bus] = err
+		if err == nil {
+			err = d.openRoot(name)
+		}
+		d.buses[name] = bus{root.Made, err}
 		if err != nil && !errors.Is(err, errNoRoot) {
-			d.log.Error().Err(err).Str("bus", bus).Msg("devices are not denied by default")
+			d.log.Error().Err(err).Str("bus", name).Msg("devices are not denied by default")
 		}
 	}
 }
@@ -193,17 +201,17 @@ var errNoRoot = errors.New("the bus is not ready yet")
 
 // openRoot lets the kernel's own root hub work: on a bus that was denied before
 // its hub had an interface, no port would ever see a device.
-func (d *Daemon) openRoot(bus string) error {
-	node, authorised, err := d.sys.Root(bus)
+func (d *Daemon) openRoot(name string) error {
+	root, err := d.sys.Root(name)
 	switch {
 	case err != nil:
-		return fmt.Errorf("cannot look at the root hub of %s: %w", bus, err)
-	case node == "":
+		return fmt.Errorf("cannot look at the root hub of %s: %w", name, err)
+	case root.Node == "":
 		return errNoRoot
-	case authorised:
+	case root.Authorised:
 		return nil
 	}
-	return d.kernel.bind(node)
+	return d.kernel.bind(root.Node)
 }
 
 // leave ends what is known of a device that has gone.
@@ -271,7 +279,7 @@ func (d *Daemon) come(place string, began time.Time) {
 // found.
 func (d *Daemon) start(dev *device, do func(*task) result, then func(*device, result)) {
 	t := &task{sys: d.sys, kernel: d.kernel, policy: d.policy, facts: dev.facts, role: dev.role, disk: dev.disk, file: dev.file, kick: dev.kick, gone: dev.gone}
-	dev.phase = busy
+	dev.phase, dev.deny = busy, false
 	d.tasks++
 	go func() {
 		r := t.timed(func() result { return do(t) })
@@ -294,7 +302,10 @@ func (d *Daemon) afterDenial(dev *device, r result) {
 
 func (d *Daemon) noteDenial(dev *device, problem *verdict.Finding) {
 	place := dev.facts.Path
-	if problem == nil || dev.left() {
+	if d.devices[place] != dev {
+		return
+	}
+	if problem == nil {
 		delete(d.odd, place)
 		return
 	}
@@ -309,6 +320,7 @@ func (d *Daemon) afterGrant(dev *device, r result) {
 	}
 	if r.finding != nil {
 		dev.phase, dev.role, dev.refusal = denied, "", r.finding
+		d.noteDenial(dev, r.stuck)
 		d.log.Error().Str("port", dev.facts.Path).Str("detail", verdict.Escape(r.finding.Error())).Msg("device cannot be used")
 		return
 	}
@@ -321,6 +333,7 @@ const endTime = 10 * time.Second
 
 // end denies all media and waits for the tasks.
 func (d *Daemon) end() error {
+	d.hangUp("sallyport-usbd ends")
 	d.dropMedia()
 	late := time.After(endTime)
 	for d.tasks > 0 {
@@ -346,7 +359,7 @@ func (d *Daemon) dropMedia() {
 		case dev.phase == busy:
 			dev.deny = true
 			dev.stop()
-		case dev.phase == open:
+		case dev.phase == open, d.odd[dev.facts.Path] != nil: // or one that could not be denied before
 			d.startRelease(dev, nil)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -99,6 +100,9 @@ type Order struct {
 // MaxMessage bounds one message, in bytes.
 const MaxMessage = 64 << 10
 
+// sendTime is how long the other end may leave messages lying.
+const sendTime = 2 * time.Second
+
 // Conn is one end of a conversation. Send and Receive may each be used by one
 // goroutine.
 type Conn struct {
@@ -142,6 +146,9 @@ func (c *Conn) Send(msg any, file *os.File) error {
 	if len(body) > MaxMessage {
 		return fmt.Errorf("cannot send a message of %d bytes: at most %d are allowed", len(body), MaxMessage)
 	}
+	if err := c.c.SetWriteDeadline(time.Now().Add(sendTime)); err != nil {
+		return fmt.Errorf("cannot send a message: %w", err)
+	}
 	if _, _, err := c.c.WriteMsgUnix(body, unixsock.Rights(file), nil); err != nil {
 		return fmt.Errorf("cannot send a message: %w", err)
 	}
@@ -153,10 +160,10 @@ func (c *Conn) Send(msg any, file *os.File) error {
 // io.EOF.
 func (c *Conn) Receive(msg any) (*os.File, error) {
 	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
-	if err != nil {
-		return nil, err
+	file, ferr := unixsock.TakeFile(c.oob[:oobn], flags)
+	if err == nil {
+		err = ferr
 	}
-	file, err := unixsock.TakeFile(c.oob[:oobn], flags)
 	if err == nil && flags&unix.MSG_TRUNC != 0 {
 		err = fmt.Errorf("cannot read a message of more than %d bytes", MaxMessage)
 	}

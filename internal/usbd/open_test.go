@@ -176,12 +176,34 @@ func TestOpenThatFails(t *testing.T) {
 // has gone.
 func TestOpenAfterAFailure(t *testing.T) {
 	r := start(t, stick("1-1", "sda"))
-	r.fail("open sda", syscall.EBUSY)
+	r.fail("open sda", syscall.EIO)
 	c := r.call()
 	id := c.hello(1)[0].ID
 	c.refused(link.Open, id, link.Failed, verdict.Unreadable)
 	r.fail("nothing", nil)
 	c.open(id)
+}
+
+// The kernel shows a disk a moment before it can be opened, and has it for itself
+// while it looks for partitions.
+func TestDiskThatIsNotReadyAtOnce(t *testing.T) {
+	for _, not := range []error{syscall.ENXIO, syscall.ENOENT, syscall.EBUSY} {
+		r := start(t, stick("1-1", "sda"))
+		tries := 0
+		r.before(func(step string) error {
+			if step == "open sda" {
+				if tries++; tries < 3 {
+					return not
+				}
+			}
+			return nil
+		})
+		c := r.call()
+		c.open(c.hello(1)[0].ID)
+		if tries != 3 {
+			t.Errorf("%v: tried %d times", not, tries)
+		}
+	}
 }
 
 // A device that is pulled while it is being opened is told to be gone, and the

@@ -23,6 +23,10 @@ const (
 	// look is how often a waiting task looks by itself: events are hints, and one
 	// that does not come must not hold a device up.
 	look = 500 * time.Millisecond
+	// openWait is the longest wait for a disk that is there and cannot be opened
+	// yet, openLook how often it is tried.
+	openWait = 5 * time.Second
+	openLook = 20 * time.Millisecond
 )
 
 // task is the work on one device outside of the loop: everything in it may
@@ -175,8 +179,8 @@ func (t *task) open(ctx context.Context) result {
 	if err != nil {
 		return t.withdraw(err, usb.Disk{})
 	}
-	var file *os.File
-	if err := t.ask(func() (err error) { file, err = t.kernel.open(disk); return err }); err != nil {
+	file, err := t.openDisk(ctx, disk)
+	if err != nil {
 		return t.withdraw(err, disk)
 	}
 	// A second logical unit may have come meanwhile.
@@ -185,6 +189,41 @@ func (t *task) open(ctx context.Context) result {
 		return t.withdraw(err, disk)
 	}
 	return result{disk: disk, file: file}
+}
+
+// openDisk opens the disk. The kernel shows one a moment before it can be opened,
+// and has it for itself while it looks for partitions.
+func (t *task) openDisk(ctx context.Context, d usb.Disk) (file *os.File, err error) {
+	late := time.NewTimer(openWait)
+	defer late.Stop()
+	for {
+		if err := t.ask(func() (err error) { file, err = t.kernel.open(d); return err }); err == nil ||
+			!errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) {
+			return file, err
+		} else if t.removed() != nil {
+			return nil, err
+		} else if !t.pause(ctx, late.C, openLook) {
+			return nil, err
+		}
+	}
+}
+
+// pause waits until there is a reason to look again, and says whether to do so.
+// The time counts as the device's.
+func (t *task) pause(ctx context.Context, late <-chan time.Time, look time.Duration) bool {
+	return t.ask(func() error {
+		select {
+		case <-t.kick:
+		case <-time.After(look):
+		case <-t.gone:
+			return fs.ErrNotExist
+		case <-late:
+			return os.ErrDeadlineExceeded
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return nil
+	}) == nil
 }
 
 // waitForDisk waits until the driver shows the disk, and decides about it.

@@ -62,7 +62,8 @@ func (c *watchCmd) follow(a *app) error {
 	stop := context.AfterFunc(a.ctx, func() { conn.Close() })
 	defer stop()
 	var w station.Watch
-	show := a.watcher(c.Once)
+	show, leave := a.watcher(c.Once)
+	defer leave()
 	err = control.Follow(conn, station.OpWatch, station.NoArgs{}, &w, func() error {
 		if err := show(&w); err != nil {
 			return err
@@ -97,9 +98,18 @@ func seen(w *station.Watch) error {
 // errWritten marks an error of the output.
 var errWritten = errors.New("cannot show the ports")
 
+// The terminal's second screen without a cursor, which leaves what was there
+// before as it was.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l"
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+)
+
 // watcher returns what shows an update: a screen on a terminal, a line for each
-// change otherwise, or one JSON document for each update.
-func (a *app) watcher(once bool) func(*station.Watch) error {
+// change otherwise, or one JSON document for each update. leave is called at the
+// end.
+func (a *app) watcher(once bool) (show func(*station.Watch) error, leave func()) {
+	leave = func() {}
 	wrap := func(err error) error {
 		if err == nil {
 			return nil
@@ -107,30 +117,43 @@ func (a *app) watcher(once bool) func(*station.Watch) error {
 		return fmt.Errorf("%w: %w", errWritten, err)
 	}
 	if a.cmd.JSON {
-		return func(w *station.Watch) error { return wrap(a.jsonLine(w)) }
+		return func(w *station.Watch) error { return wrap(a.jsonLine(w)) }, leave
 	}
 	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !once {
+		entered := false
+		leave = func() {
+			if entered {
+				_, _ = io.WriteString(f, leaveScreen) // a terminal that has gone needs nothing
+			}
+		}
 		return func(w *station.Watch) error {
-			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil || width < 20 {
-				width = 80
+			width, height, err := term.GetSize(int(f.Fd()))
+			if err != nil || width < 20 || height < 5 {
+				width, height = 80, 24
+			}
+			var b strings.Builder
+			if !entered {
+				entered = true
+				b.WriteString(enterScreen)
 			}
 			// Home, each line to its end, and nothing below: without flicker.
-			var b strings.Builder
 			b.WriteString("\x1b[H")
-			for _, line := range screen(w, width) {
-				b.WriteString(line + "\x1b[K\n")
+			for i, line := range fill(screen(w, width), height) {
+				if i > 0 {
+					b.WriteString("\r\n")
+				}
+				b.WriteString(line + "\x1b[K")
 			}
 			b.WriteString("\x1b[J")
 			_, err = io.WriteString(f, b.String())
 			return wrap(err)
-		}
+		}, leave
 	}
 	if once {
 		return func(w *station.Watch) error {
 			_, err := fmt.Fprintln(a.out, strings.Join(screen(w, 200), "\n"))
 			return wrap(err)
-		}
+		}, leave
 	}
 	was := map[string]string{}
 	return func(w *station.Watch) error {
@@ -140,7 +163,15 @@ func (a *app) watcher(once bool) func(*station.Watch) error {
 			}
 		}
 		return nil
+	}, leave
+}
+
+// fill cuts a screen at the height of the terminal.
+func fill(lines []string, height int) []string {
+	if len(lines) <= height {
+		return lines
 	}
+	return append(lines[:height-1:height-1], fmt.Sprintf("… and %d lines more: make the window larger", len(lines)-height+1))
 }
 
 // changes returns a line for each port whose line is another one now; bytes
@@ -178,7 +209,7 @@ func screen(w *station.Watch, width int) []string {
 	lines := []string{fmt.Sprintf("%s (%s)   %s", w.Station, verdict.Escape(w.Name), clock(w.Time)), ""}
 	if !w.Guarded {
 		for _, why := range w.Problems {
-			lines = append(lines, "NOT ready: "+verdict.Escape(why))
+			lines = append(lines, "NOT ready: "+printable(why))
 		}
 		lines = append(lines, "Insert nothing. Call the administrator.", "")
 	}

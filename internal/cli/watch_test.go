@@ -72,6 +72,16 @@ func TestScreenFitsItsTerminal(t *testing.T) {
 	}
 }
 
+func TestScreenFillsItsHeight(t *testing.T) {
+	lines := []string{"a", "b", "c", "d"}
+	if got := fill(lines, 4); !slices.Equal(got, lines) {
+		t.Errorf("%q", got)
+	}
+	if got := fill(lines, 3); !slices.Equal(got, []string{"a", "b", "… and 2 lines more: make the window larger"}) || lines[2] != "c" {
+		t.Errorf("%q", got)
+	}
+}
+
 // Without a terminal there is one line for each change, and none for bytes.
 func TestChangesAreLines(t *testing.T) {
 	was := map[string]string{}

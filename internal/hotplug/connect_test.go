@@ -236,7 +236,7 @@ func TestNothingIsLeftOfManyConversations(t *testing.T) {
 		case 1: // an answer that nobody waits for any more
 			o := g.open(v, 1, "x")
 			o.File.Close()
-			f := disk(t, "y")
+			f := testtool.File(t, "y")
 			if err := g.conn.Send(link.Report{Kind: link.Opened, ID: 1}, f); err != nil {
 				t.Fatal(err)
 			}
@@ -265,8 +265,8 @@ func TestNothingIsLeftOfManyConversations(t *testing.T) {
 		r.m = &Manager{Socket: r.path, Intake: r.desk, Log: r.m.Log}
 		if i == 9 {
 			until(t, "the conversation ends", func() bool { return len(g.ended) == 1 })
-			goroutines, open = runtime.NumGoroutine(), descriptors(t)
+			goroutines, open = runtime.NumGoroutine(), testtool.Descriptors(t)
 		}
 	}
-	until(t, "all goroutines and descriptors are gone", func() bool { return runtime.NumGoroutine() <= goroutines && descriptors(t) <= open })
+	until(t, "all goroutines and descriptors are gone", func() bool { return runtime.NumGoroutine() <= goroutines && testtool.Descriptors(t) <= open })
 }

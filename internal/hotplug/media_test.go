@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sallyport/internal/intake"
+	"sallyport/internal/testtool"
 	"sallyport/internal/usb"
 	"sallyport/internal/usb/link"
 	"sallyport/internal/verdict"
@@ -231,7 +232,7 @@ func TestLateAnswersDoNoHarm(t *testing.T) {
 	g := r.ready()
 	g.say(stick(1, "1-1", "10"))
 	v := r.visitor()
-	before := descriptors(t)
+	before := testtool.Descriptors(t)
 	ctx, cancel := context.WithCancelCause(v.ctx)
 	mine := errors.New("given up")
 	got := make(chan opening, 1)
@@ -242,7 +243,7 @@ func TestLateAnswersDoNoHarm(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	err := asked(g, func() error { return v.Door.Release(v.ctx) }, link.Release, 1, func() {
-		f := disk(t, "x")
+		f := testtool.File(t, "x")
 		defer f.Close()
 		if err := g.conn.Send(link.Report{Kind: link.Opened, ID: 1, Disk: &usb.Disk{Name: "sda"}}, f); err != nil {
 			t.Fatal(err)
@@ -253,7 +254,7 @@ func TestLateAnswersDoNoHarm(t *testing.T) {
 	if err != nil {
 		t.Errorf("the answer to another question was taken: %v", err)
 	}
-	until(t, "the disk that came late is closed", func() bool { return descriptors(t) == before })
+	until(t, "the disk that came late is closed", func() bool { return testtool.Descriptors(t) == before })
 	if err := g.check(v, 1, false, nil); err != nil {
 		t.Error(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"sallyport/internal/testtool"
 	"sallyport/internal/usb"
 	"sallyport/internal/usb/link"
 	"sallyport/internal/verdict"
@@ -16,7 +17,7 @@ import (
 func TestWhatUsbdCannotMeanEndsTheConversation(t *testing.T) {
 	with := func(r link.Report) func(g *guard) {
 		return func(g *guard) {
-			f := disk(g.t, "x")
+			f := testtool.File(g.t, "x")
 			defer f.Close()
 			if err := g.conn.Send(r, f); err != nil {
 				g.t.Fatal(err)
@@ -65,13 +66,13 @@ func TestWhatUsbdCannotMeanEndsTheConversation(t *testing.T) {
 			g.say(stick(2, "1-6", "2"))
 			r.port("1-6", Waiting)
 			v := r.visitor()
-			before := descriptors(t)
+			before := testtool.Descriptors(t)
 			do(g)
 			soon(t, v.ctx.Done())
 			v.finish(verdict.Held) // until then the conversation is there for the release
 			g.hungUp()
 			r.see("the problem", func(v View) bool { return !v.Guarded && len(v.Problems) == 1 })
-			until(t, "nothing stays open", func() bool { return descriptors(t) <= before })
+			until(t, "nothing stays open", func() bool { return testtool.Descriptors(t) <= before })
 		})
 	}
 }
@@ -83,12 +84,12 @@ func TestOpenedWithoutADisk(t *testing.T) {
 			return g.conn.Send(link.Report{Kind: link.Opened, ID: 1, Disk: &usb.Disk{Name: "sda"}}, nil)
 		},
 		"without its facts": func(g *guard) error {
-			f := disk(g.t, "x")
+			f := testtool.File(g.t, "x")
 			defer f.Close()
 			return g.conn.Send(link.Report{Kind: link.Opened, ID: 1}, f)
 		},
 		"with a file and a finding": func(g *guard) error {
-			f := disk(g.t, "x")
+			f := testtool.File(g.t, "x")
 			defer f.Close()
 			return g.conn.Send(link.Report{Kind: link.Opened, ID: 1, Disk: &usb.Disk{Name: "sda"}, Finding: verdict.New(verdict.Unreadable, "", "")}, f)
 		},
@@ -98,7 +99,7 @@ func TestOpenedWithoutADisk(t *testing.T) {
 			g := r.ready()
 			g.say(stick(1, "1-1", "1"))
 			v := r.visitor()
-			before := descriptors(t)
+			before := testtool.Descriptors(t)
 			o := asked(g, func() opening { o, err := v.Door.Open(v.ctx); return opening{o, err} }, link.Open, 1, func() {
 				if err := send(g); err != nil {
 					t.Fatal(err)
@@ -107,7 +108,7 @@ func TestOpenedWithoutADisk(t *testing.T) {
 			if o.err == nil || o.File != nil {
 				t.Errorf("%+v", o)
 			}
-			if now := descriptors(t); now > before {
+			if now := testtool.Descriptors(t); now > before {
 				t.Errorf("%d descriptors are open, %d were before", now, before)
 			}
 		})
@@ -141,19 +142,19 @@ func TestAnswerThatNobodyTakes(t *testing.T) {
 	g := r.ready()
 	g.say(stick(1, "1-1", "1"))
 	v := r.visitor()
-	before := descriptors(t)
-	f := disk(t, "x")
+	before := testtool.Descriptors(t)
+	f := testtool.File(t, "x")
 	if err := errors.Join(g.conn.Send(link.Report{Kind: link.Opened, ID: 1, Disk: &usb.Disk{Name: "sda"}}, f), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	g.say(stick(2, "1-6", "2")) // which is read after it
 	r.port("1-6", Waiting)
-	if now := descriptors(t); now != before+1 {
+	if now := testtool.Descriptors(t); now != before+1 {
 		t.Fatalf("%d descriptors are open, %d were before: nothing is shown", now, before)
 	}
 	v.finish(verdict.Held)
 	r.visitor()
-	if now := descriptors(t); now != before {
+	if now := testtool.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d were before", now, before)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/intake"
+	"sallyport/internal/testtool"
 	"sallyport/internal/usb"
 	"sallyport/internal/usb/link"
 	"sallyport/internal/verdict"
@@ -435,7 +436,7 @@ type opening struct {
 func (g *guard) open(v *visit, id int64, text string) opening {
 	g.t.Helper()
 	o := asked(g, func() opening { o, err := v.Door.Open(v.ctx); return opening{o, err} }, link.Open, id, func() {
-		f := disk(g.t, text)
+		f := testtool.File(g.t, text)
 		defer f.Close()
 		if err := g.conn.Send(link.Report{Kind: link.Opened, ID: id, OwnMicros: 250, KernelMicros: 7_000, Disk: &usb.Disk{Name: "sda", Seq: 17, Bytes: 1 << 30, SectorBytes: 512, Units: 1}}, f); err != nil {
 			g.t.Fatal(err)
@@ -455,26 +456,4 @@ func (g *guard) check(v *visit, id int64, suspect bool, f *verdict.Finding) erro
 func (g *guard) release(v *visit, id int64, f *verdict.Finding) error {
 	g.t.Helper()
 	return asked(g, func() error { return v.Door.Release(context.WithoutCancel(v.ctx)) }, link.Release, id, func() { g.say(link.Report{Kind: link.Released, ID: id, Finding: f}) })
-}
-
-func disk(t *testing.T, text string) *os.File {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
 }

@@ -5,55 +5,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sallyport/internal/testtool"
 )
-
-// pair is a connected pair of sockets that keep messages apart.
-func pair(t *testing.T) (a, b *net.UnixConn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "end")
-		c, err := net.FileConn(f) // with a descriptor of its own
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		ends[i] = c.(*net.UnixConn)
-	}
-	return ends[0], ends[1]
-}
-
-// descriptors counts what this process has open.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
-}
-
-func medium(t *testing.T, text string) *os.File {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "medium")
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
 
 // send puts the rights of each element beside one message, one header each.
 func send(t *testing.T, c *net.UnixConn, groups ...[]int) {
@@ -78,7 +35,7 @@ func take(t *testing.T, c *net.UnixConn) (*os.File, error) {
 }
 
 func TestPeerIsWhoConnected(t *testing.T) {
-	a, b := pair(t)
+	a, b := testtool.Sockets(t)
 	for _, c := range []*net.UnixConn{a, b} {
 		who, err := Peer(c)
 		if err != nil || who.Pid != int32(os.Getpid()) || who.Uid != uint32(os.Geteuid()) || who.Gid != uint32(os.Getegid()) {
@@ -95,7 +52,7 @@ func TestPeerIsWhoConnected(t *testing.T) {
 }
 
 func TestControlPassesErrorsOn(t *testing.T) {
-	a, _ := pair(t)
+	a, _ := testtool.Sockets(t)
 	mine := errors.New("mine")
 	if err := Control(a, func(int) error { return mine }); !errors.Is(err, mine) {
 		t.Errorf("%v", err)
@@ -110,7 +67,7 @@ func TestControlPassesErrorsOn(t *testing.T) {
 }
 
 func TestAFileComesBesideAMessage(t *testing.T) {
-	a, b := pair(t)
+	a, b := testtool.Sockets(t)
 	if Rights(nil) != nil {
 		t.Error("no file has rights")
 	}
@@ -120,7 +77,7 @@ func TestAFileComesBesideAMessage(t *testing.T) {
 	if f, err := take(t, b); f != nil || err != nil {
 		t.Errorf("with nothing beside a message: %v, %v", f, err)
 	}
-	if _, _, err := a.WriteMsgUnix([]byte("x"), Rights(medium(t, "what is on it")), nil); err != nil {
+	if _, _, err := a.WriteMsgUnix([]byte("x"), Rights(testtool.File(t, "what is on it")), nil); err != nil {
 		t.Fatal(err)
 	}
 	f, err := take(t, b)
@@ -138,7 +95,7 @@ func TestAFileComesBesideAMessage(t *testing.T) {
 
 // Whoever sends more than one gets none of them in, and leaves none behind.
 func TestTooManyFilesAreAllClosed(t *testing.T) {
-	fd := int(medium(t, "").Fd())
+	fd := int(testtool.File(t, "").Fd())
 	many := func(n int) []int {
 		list := make([]int, n)
 		for i := range list {
@@ -150,13 +107,13 @@ func TestTooManyFilesAreAllClosed(t *testing.T) {
 		"two": {many(2)}, "as many as there is room for": {many(4)}, "one more": {many(5)}, "as many as the kernel allows": {many(253)},
 		"one and one": {many(1), many(1)}, "one and more than there is room for": {many(1), many(20)},
 	} {
-		a, b := pair(t)
-		before := descriptors(t)
+		a, b := testtool.Sockets(t)
+		before := testtool.Descriptors(t)
 		send(t, a, groups...)
 		if f, err := take(t, b); err == nil || f != nil {
 			t.Errorf("%s: %v, %v", name, f, err)
 		}
-		if now := descriptors(t); now != before {
+		if now := testtool.Descriptors(t); now != before {
 			t.Errorf("%s: %d descriptors are open, %d were before", name, now, before)
 		}
 	}
@@ -164,8 +121,8 @@ func TestTooManyFilesAreAllClosed(t *testing.T) {
 
 // What is cut is not what was sent, even if one file of it came.
 func TestWhatIsCutIsClosed(t *testing.T) {
-	f := medium(t, "")
-	before := descriptors(t)
+	f := testtool.File(t, "")
+	before := testtool.Descriptors(t)
 	fd, err := unix.Dup(int(f.Fd()))
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +130,7 @@ func TestWhatIsCutIsClosed(t *testing.T) {
 	if got, err := TakeFile(unix.UnixRights(fd), unix.MSG_CTRUNC); err == nil || got != nil {
 		t.Errorf("%v, %v", got, err)
 	}
-	if now := descriptors(t); now != before {
+	if now := testtool.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d were before", now, before)
 	}
 	for name, oob := range map[string][]byte{
@@ -189,8 +146,8 @@ func TestWhatIsCutIsClosed(t *testing.T) {
 // A process with no descriptor to spare gets the message without its file, and
 // must not take that for a message that came without one.
 func TestAFileThatDoesNotFitIsAnError(t *testing.T) {
-	a, b := pair(t)
-	f := medium(t, "")
+	a, b := testtool.Sockets(t)
+	f := testtool.File(t, "")
 	send(t, a, []int{int(f.Fd())})
 	oob, body := Space(), make([]byte, 8)
 	var n, flags int

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/internal/testtool"
 	"sallyport/internal/uevent"
 	"sallyport/internal/usb"
 	"sallyport/internal/usb/link"
@@ -312,7 +313,7 @@ func TestTenThousandEvents(t *testing.T) {
 // may wait for it for long.
 func TestWhoDoesNotListenHoldsNothingUp(t *testing.T) {
 	r := start(t)
-	mine, its := sockets(t)
+	mine, its := testtool.Sockets(t)
 	defer mine.Close()
 	r.calls <- link.New(its)
 	until(t, "sallyportd is here", func() bool { return strings.Contains(r.log.String(), "sallyportd is here") })

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"sallyport/internal/testtool"
 	"sallyport/internal/uevent"
 	"sallyport/internal/usb/link"
 	"sallyport/internal/verdict"
@@ -170,29 +171,10 @@ type report struct {
 	err  error // the end
 }
 
-// sockets is a connected pair of the network "unixpacket".
-func sockets(t *testing.T) (a, b *net.UnixConn) {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "end")
-		c, err := net.FileConn(f) // with a descriptor of its own
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-	}
-	return ends[0], ends[1]
-}
-
 // call connects; what comes is taken by expect, in order.
 func (r *rig) call() *client {
 	r.t.Helper()
-	mine, its := sockets(r.t)
+	mine, its := testtool.Sockets(r.t)
 	c := &client{t: r.t, rig: r, conn: link.New(mine), raw: mine, reports: make(chan report, 1<<14)}
 	go func() {
 		for {

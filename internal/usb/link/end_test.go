@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/strictjson"
+	"sallyport/internal/testtool"
 )
 
 func TestTheOtherEndsEnd(t *testing.T) {
@@ -58,9 +59,9 @@ func TestCloseWakesReceive(t *testing.T) {
 // stay open for that. Go's own functions cannot send one.
 func TestAFileBesideNothingDoesNotStayOpen(t *testing.T) {
 	usbd, sallyportd := pair(t)
-	f := disk(t, "")
+	f := testtool.File(t, "")
 	rights := unix.UnixRights(int(f.Fd()))
-	before := descriptors(t)
+	before := testtool.Descriptors(t)
 	rc, err := sallyportd.c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func TestAFileBesideNothingDoesNotStayOpen(t *testing.T) {
 	if file, err := usbd.Receive(&Order{}); err == nil || file != nil {
 		t.Errorf("nothing was taken for an order: %v, %v", file, err)
 	}
-	if now := descriptors(t); now != before {
+	if now := testtool.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d were before", now, before)
 	}
 }

@@ -3,9 +3,7 @@ package link
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/strictjson"
+	"sallyport/internal/testtool"
 	"sallyport/internal/usb"
 	"sallyport/internal/verdict"
 )
@@ -20,44 +19,8 @@ import (
 // pair is a conversation through a real socket, as a pair or by its path.
 func pair(t *testing.T) (usbd, sallyportd *Conn) {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*Conn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "end")
-		c, err := net.FileConn(f) // with a descriptor of its own
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = New(c.(*net.UnixConn))
-		t.Cleanup(func() { c.Close() })
-	}
-	return ends[0], ends[1]
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(list)
-}
-
-func disk(t *testing.T, text string) *os.File {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "disk")
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
+	a, b := testtool.Sockets(t)
+	return New(a), New(b)
 }
 
 func reports() []Report {
@@ -87,7 +50,7 @@ func orders() []Order {
 
 func TestMessagesComeAsTheyWereSent(t *testing.T) {
 	usbd, sallyportd := pair(t)
-	for _, file := range []*os.File{nil, disk(t, "what is on it")} {
+	for _, file := range []*os.File{nil, testtool.File(t, "what is on it")} {
 		for _, want := range reports() {
 			if err := usbd.Send(want, file); err != nil {
 				t.Fatal(want.Kind, err)
@@ -190,7 +153,7 @@ func TestHostileTextsSurvive(t *testing.T) {
 }
 
 func TestOnlyWholeMessagesOfTheirKind(t *testing.T) {
-	file := disk(t, "")
+	file := testtool.File(t, "")
 	for body, to := range map[string]any{
 		` `: nil, `x`: nil, `null`: nil, `[]`: nil, `"open"`: nil, `1`: nil, `{`: nil, `{"kind":"open"`: nil,
 		`{"kind":"open","id":1}{}`: nil, `{"kind":"open","id":1}x`: nil, "{\"kind\":\"open\",\"id\":1}\x00": nil,
@@ -210,12 +173,12 @@ func TestOnlyWholeMessagesOfTheirKind(t *testing.T) {
 		}
 		for _, to := range kinds {
 			usbd, sallyportd := pair(t)
-			before := descriptors(t)
+			before := testtool.Descriptors(t)
 			raw(t, sallyportd, []byte(body), int(file.Fd()))
 			if f, err := usbd.Receive(to); err == nil || f != nil || errors.Is(err, io.EOF) {
 				t.Errorf("%.80q was taken for %+v with %v, %v", body, to, f, err)
 			}
-			if now := descriptors(t); now != before {
+			if now := testtool.Descriptors(t); now != before {
 				t.Errorf("%.80q: %d descriptors are open, %d were before", body, now, before)
 			}
 		}
@@ -261,8 +224,8 @@ func TestMessagesAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := disk(t, "")
-	before := descriptors(t)
+	f := testtool.File(t, "")
+	before := testtool.Descriptors(t)
 	raw(t, usbd, body, int(f.Fd()))
 	got = Report{}
 	if file, err := sallyportd.Receive(&got); err == nil || file != nil || errors.Is(err, io.EOF) {
@@ -273,22 +236,22 @@ func TestMessagesAreBounded(t *testing.T) {
 	if _, err := sallyportd.Receive(&got); err == nil {
 		t.Errorf("the beginning of a message was taken for it: %+v", got)
 	}
-	if now := descriptors(t); now != before {
+	if now := testtool.Descriptors(t); now != before {
 		t.Errorf("%d descriptors are open, %d were before", now, before)
 	}
 }
 
 func TestMoreThanOneFileIsRefused(t *testing.T) {
 	usbd, sallyportd := pair(t)
-	fd := int(disk(t, "").Fd())
-	before := descriptors(t)
+	fd := int(testtool.File(t, "").Fd())
+	before := testtool.Descriptors(t)
 	for _, fds := range [][]int{{fd, fd}, {fd, fd, fd}, {fd, fd, fd, fd, fd}, {fd, fd, fd, fd, fd, fd, fd, fd, fd, fd}} {
 		raw(t, usbd, []byte(`{"kind":"opened","id":1}`), fds...)
 		var r Report
 		if f, err := sallyportd.Receive(&r); err == nil || f != nil {
 			t.Errorf("%d files: %v, %v", len(fds), f, err)
 		}
-		if now := descriptors(t); now != before {
+		if now := testtool.Descriptors(t); now != before {
 			t.Fatalf("%d files: %d descriptors are open, %d were before", len(fds), now, before)
 		}
 	}

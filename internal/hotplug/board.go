@@ -95,6 +95,9 @@ func (m *Manager) View() (View, <-chan struct{}) {
 		b.changed = make(chan struct{})
 	}
 	v := View{Guarded: b.guarded, Problems: append([]string{}, b.problems...), Ports: []Port{}}
+	if !v.Guarded && len(v.Problems) == 0 { // systemd holds its socket, and it has not spoken
+		v.Problems = append(v.Problems, "sallyport-usbd has not answered yet")
+	}
 	for _, path := range slices.Sorted(maps.Keys(b.ports)) {
 		v.Ports = append(v.Ports, *b.ports[path])
 	}

@@ -196,6 +196,15 @@ func asNobody(t *testing.T, do func() error) {
 	}
 }
 
+// systemd holds the socket also while nobody serves it: that is not ready.
+func TestGuardThatDoesNotSpeak(t *testing.T) {
+	r := newRig(t)
+	v := r.see("the manager", func(v View) bool { return len(v.Problems) > 0 })
+	if v.Guarded || v.Problems[0] != "sallyport-usbd has not answered yet" {
+		t.Errorf("the view is %+v", v)
+	}
+}
+
 // Whoever made the socket decides who answers there; only root, or the user of
 // the daemon itself, is believed.
 func TestSocketOfAnotherUser(t *testing.T) {
@@ -209,10 +218,7 @@ func TestSocketOfAnotherUser(t *testing.T) {
 	})
 	t.Cleanup(func() { r.l.Close() })
 	r.run()
-	v := r.see("the problem", func(v View) bool { return len(v.Problems) > 0 })
-	if !strings.Contains(v.Problems[0], "uid 65534") {
-		t.Errorf("the view is %+v", v)
-	}
+	r.see("the problem", func(v View) bool { return len(v.Problems) > 0 && strings.Contains(v.Problems[0], "uid 65534") })
 	r.accept().hungUp()
 }
 

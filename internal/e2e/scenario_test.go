@@ -32,6 +32,7 @@ func TestStation(t *testing.T) {
 		return
 	}
 	s.scenario("a keyboard alone", keyboardAlone)
+	s.scenario("ports for a security key and for outgoing media", otherRoles)
 	s.scenario("a stick that becomes a keyboard", becomesAnother)
 	s.scenario("what the policy of devices refuses", devicePolicy)
 	s.scenario("two sticks at once", twoAtOnce)
@@ -147,6 +148,33 @@ func keyboardAlone(s *ems) {
 	}
 	ok(s.t, s.Unplug(s.t.Context(), name))
 	s.gone("1-4")
+}
+
+// A port for a security key takes one and nothing else; a stick in a port for
+// outgoing media waits, denied, until somebody writes to it.
+func otherRoles(s *ems) {
+	token := s.name("token")
+	ok(s.t, s.PlugDevice(s.t.Context(), "usb-ccid", token, socketToken, nil))
+	s.waitFor("the smart card reader at its port", func(p hotplug.Port) bool { return p.Path == "1-5" && p.Phase == hotplug.InUse })
+	if got := s.authorised("1-5"); got != "1" {
+		s.t.Errorf("the smart card reader is authorised: %s", got)
+	}
+	ok(s.t, s.Unplug(s.t.Context(), token))
+	s.gone("1-5")
+	s.rest(3 * time.Second)
+	ok(s.t, s.PlugKeyboard(s.t.Context(), token, socketToken))
+	s.refusedAt("1-5", verdict.PortNotAllowed)
+	ok(s.t, s.Unplug(s.t.Context(), token))
+	s.gone("1-5")
+
+	name := s.name("outgoing")
+	s.plug(name, s.unsigned(), socketOut, DriveOptions{})
+	p := s.waitFor("the stick in the port for outgoing media", of(name, hotplug.Idle))
+	if got := s.authorised(p.Path); got != "0" || !p.Removable {
+		s.t.Errorf("it is authorised: %s, %s", got, text(p))
+	}
+	s.noDisk()
+	s.pull(name)
 }
 
 func compositeDevice(s *ems) {

@@ -31,6 +31,8 @@ const (
 	socketB        = "2"
 	socketHub      = "3"
 	socketKeyboard = "4"
+	socketToken    = "5"
+	socketOut      = "6"
 	socketOther    = "7" // no port of the station
 )
 
@@ -52,7 +54,9 @@ operator_groups = ["sallyport-operators"]
 
 [usb]
 in = ["1-1", "2-1", "1-2", "2-2", "1-3.1", "3-1", "4-1", "5-1", "6-1"]
+out = ["1-6", "2-6"]
 keyboard = ["1-4", "2-4"]
+security_key = ["1-5"]
 max_bytes = 134217728
 
 [limits]

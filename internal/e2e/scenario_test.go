@@ -338,6 +338,27 @@ func otherTransports(s *ems) {
 	s.gone("2-2")
 	s.rest(3 * time.Second)
 
+	// Sectors of 4 KiB are allowed, of 2 KiB not.
+	for sector, want := range map[int]verdict.Verdict{4096: verdict.Accepted, 2048: verdict.Refused} {
+		name := s.name("sectors")
+		image := testmedia.FATFrom(s.t, testmedia.Options{Bits: 16, SizeMiB: 64, SectorBytes: sector}, s.packageOf(name, 1).Dir)
+		ok(s.t, s.AddDrive(s.t.Context(), name, image, DriveOptions{}))
+		ok(s.t, s.PlugUnits(s.t.Context(), name, socketB, UAS, name, LUN{Drive: name, SectorBytes: sector}))
+		p := s.decided(name)
+		if want == verdict.Accepted {
+			expect(s.t, p, want)
+			if p.Device.SectorBytes != int64(sector) {
+				s.t.Errorf("the disk has sectors of %d bytes", p.Device.SectorBytes)
+			}
+		} else {
+			expect(s.t, p, want, verdict.CapacityOutOfRange)
+		}
+		ok(s.t, s.Unplug(s.t.Context(), name))
+		ok(s.t, s.DropDrive(s.t.Context(), name))
+		s.gone("2-2")
+	}
+	s.rest(3 * time.Second)
+
 	// Behind a hub, at the one place of it that is configured.
 	hub := s.name("hub")
 	name = s.name("behind")

@@ -22,6 +22,8 @@ const (
 type LUN struct {
 	Drive string // as AddDrive named it
 	CD    bool   // a CD drive rather than a disk
+	// SectorBytes are the disk's logical sectors; 0 means 512.
+	SectorBytes int
 }
 
 // PlugDevice plugs any device of QEMU into a port of the only USB controller:
@@ -54,6 +56,9 @@ func (g *Guest) PlugUnits(ctx context.Context, name, port string, kind Kind, ser
 			args["driver"] = "scsi-cd"
 		} else {
 			args["removable"] = true
+			if u.SectorBytes != 0 {
+				args["logical_block_size"], args["physical_block_size"] = u.SectorBytes, u.SectorBytes
+			}
 		}
 		if _, err := g.QMP(ctx, "device_add", args); err != nil {
 			return fmt.Errorf("cannot plug unit %d of %s: %w", i, name, err)

@@ -76,15 +76,14 @@ func TestHarnessBootsAProduct(t *testing.T) {
 	}
 	t.Logf("systemd was ready after %v", time.Since(start))
 	for script, want := range map[string]string{
-		"stat -c '%U %a' /dev/tpmrm0":                "harness 640",
-		"stat -c '%U %G %a' /var/lib/harness":        "harness harness 750",
-		"stat -c %U /var/lib/harness/ran":            "harness",
-		"cat /proc/sys/kernel/panic":                 "7",
-		"test -d /sys/module/sd_mod; uname -n":       "harness",
-		"modprobe loop; ls -d /dev/loop* | wc -l":    "4", // with loop-control
-		"stat -c %a /; readlink /lib":                "755\nusr/lib",
-		"systemctl is-active udisks2 || true":        "inactive",
-		"systemctl start udisks2; pgrep -xc udisksd": "1",
+		"stat -c '%U %a' /dev/tpmrm0":                                                     "harness 640",
+		"stat -c '%U %G %a' /var/lib/harness":                                             "harness harness 750",
+		"stat -c %U /var/lib/harness/ran":                                                 "harness",
+		"cat /proc/sys/kernel/panic":                                                      "7",
+		"test -d /sys/module/sd_mod; uname -n":                                            "harness",
+		"modprobe loop; ls -d /dev/loop* | wc -l":                                         "4", // with loop-control
+		"stat -c %a /; readlink /lib":                                                     "755\nusr/lib",
+		"systemctl is-active udisks2 || true; systemctl start udisks2; pgrep -xc udisksd": "inactive\n1",
 	} {
 		if got := shell(t, g, script); got != want {
 			t.Errorf("%s: %q, want %q", script, got, want)

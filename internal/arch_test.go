@@ -71,6 +71,7 @@ var table = map[string]rule{
 	"internal/usbd":     {"config service uevent usb usb/link verdict", "the privileged side: devices, and nothing of media, keys or stores"},
 	"internal/uevent":   {"", "hints of the kernel; what they mean is for whoever reads sysfs"},
 
+	"internal/floor": {"durable strictjson", "what the TPM remembers of the state; it knows numbers, not what they count"},
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
 
 	"internal/ems/model": {"", "ems knows nothing of media, packages or trust"},
@@ -82,7 +83,7 @@ var table = map[string]rule{
 	"internal/intake":  {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
 	"internal/hotplug": {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control": {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
-	"internal/station": {"audit config control durable ems hotplug intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
+	"internal/station": {"audit config control durable ems floor hotplug intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
 	"internal/cli":     {"audit config control durable ems hotplug intake limit manifest medium naming reader service station trust verdict", "the command line, which can be its own daemon"},
 }
 

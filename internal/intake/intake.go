@@ -49,6 +49,8 @@ type Config struct {
 	Policy func() (manifest.Policy, error)
 	TPM    TPM
 	Audit  *audit.Recorder
+	// Seal has the TPM sign the log, after each verdict.
+	Seal func(ctx context.Context) error
 	// Journal is the log that Audit writes to, for reading.
 	Journal *translog.Log
 	Vault   *vault.Vault
@@ -388,7 +390,7 @@ func (r *run) writeVerdict(ctx context.Context) error {
 func (r *run) seal(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tpmTime)
 	defer cancel()
-	switch err := r.cfg.Audit.Checkpoint(ctx); {
+	switch err := r.cfg.Seal(ctx); {
 	case err == nil:
 		r.report.Sealed = true
 	case isReason(err, verdict.TPMUnavailable) || errors.Is(err, context.DeadlineExceeded):

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -78,6 +79,9 @@ func (in *Intake) loadLedger() error {
 		if err != nil {
 			return err
 		}
+		if err := in.hasReceipt(o); err != nil {
+			return err
+		}
 		outcomes = append(outcomes, o)
 	}
 	slices.SortFunc(outcomes, func(a, b Outcome) int {
@@ -88,6 +92,24 @@ func (in *Intake) loadLedger() error {
 	})
 	for _, o := range outcomes {
 		in.ledger.advance(o)
+	}
+	return nil
+}
+
+// ErrCoreWentBack means that the EMS core lacks a package that it had imported.
+var ErrCoreWentBack = errors.New("the EMS core went back")
+
+// hasReceipt holds an admitted item that was imported against the EMS core.
+func (in *Intake) hasReceipt(o Outcome) error {
+	if o.Receipt == nil || in.cfg.Core == nil {
+		return nil
+	}
+	receipt, err := in.receipt(o.Digest)
+	if err != nil {
+		return err
+	}
+	if receipt == nil {
+		return fmt.Errorf("%w: it does not have the package %s, which was imported", ErrCoreWentBack, o.PackageID)
 	}
 	return nil
 }

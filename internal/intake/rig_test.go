@@ -170,7 +170,7 @@ func (r *rig) open(fs durable.FS) {
 	r.must(err)
 	r.core, err = ems.Open(r.path("ems.db"))
 	r.must(err)
-	r.cfg.TPM, r.cfg.Vault, r.cfg.Core = r.tpm, r.vault, r.core
+	r.cfg.TPM, r.cfg.Vault, r.cfg.Core, r.cfg.Seal = r.tpm, r.vault, r.core, r.cfg.Audit.Checkpoint
 	r.intake, err = intake.New(context.Background(), r.cfg)
 	r.must(err)
 }

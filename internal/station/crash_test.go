@@ -112,6 +112,7 @@ type scene struct {
 	image     string
 	good, bad string
 	before    string // copy of the state folder
+	tpm       string // copy of the TPM's state
 	keys      []*ecdsa.PublicKey
 	expected  testelection.Expected
 }
@@ -119,7 +120,7 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	sc := &scene{office: newOffice(t)}
-	sc.before = filepath.Join(memory(t), "before")
+	sc.before, sc.tpm = filepath.Join(memory(t), "before"), filepath.Join(memory(t), "tpm")
 	if err := json.Unmarshal(small(t, "expected-tally.json"), &sc.expected); err != nil {
 		t.Fatal(err)
 	}
@@ -156,11 +157,14 @@ func newScene(t *testing.T) *scene {
 	second["SALLYPORT/"+sc.bad+"/data/note.txt"] = []byte("changed")[:6]
 	sc.image = testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 12}, second)
 	testtool.Run(t, "cp", "-a", sc.ems.cfg.StateDir, sc.before)
+	sc.ems.swtpm.Save(sc.tpm)
 	return sc
 }
 
-// reset brings the EMS station back to where it was before the medium.
+// reset brings the EMS station back to where it was before the medium, with its
+// TPM, which otherwise would not have it.
 func (sc *scene) reset() {
+	sc.ems.swtpm.Rewind(sc.tpm)
 	sc.ems.must(os.RemoveAll(sc.ems.cfg.StateDir))
 	testtool.Run(sc.ems.t, "cp", "-a", sc.before, sc.ems.cfg.StateDir)
 }

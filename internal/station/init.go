@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"sallyport/internal/config"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
+	"sallyport/internal/floor"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/tpm"
 	"sallyport/internal/translog"
@@ -190,5 +192,9 @@ func firstEntries(ctx context.Context, cfg *config.Config, opt Options, t *tpm.T
 	}}); err != nil {
 		return err
 	}
-	return rec.Checkpoint(ctx)
+	if err := rec.Checkpoint(ctx); err != nil {
+		return err
+	}
+	c, _, _ := journal.LastCheckpoint()
+	return floor.Create(filepath.Join(cfg.StateDir, floorFile), opt.FS, id.CounterStart, floor.Heights{LogSize: c.Size, LogRoot: hex.EncodeToString(c.Root[:])})
 }

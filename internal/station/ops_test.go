@@ -78,11 +78,14 @@ func TestAForkOfTheTrustBundleIsRefused(t *testing.T) {
 	o.source.with(func(s *station.Station) {
 		record = asked[station.Document](t, s, station.OpTrustExport, station.NoArgs{}).Body
 	})
-	// The state of the authority is restored between two issues.
-	before := memory(t) + "/state"
+	// The state of the authority is restored between two issues, and its software
+	// TPM with it: nothing else would let it work on.
+	before, tpm := memory(t)+"/state", memory(t)+"/tpm"
 	o.ems.must(os.CopyFS(before, os.DirFS(o.authority.cfg.StateDir)))
+	o.authority.swtpm.Save(tpm)
 	one := o.issue(t)
 	o.authority.cfg.StateDir = before
+	o.authority.swtpm.Rewind(tpm)
 	two := o.issue(t, station.IssueStation{Record: record, Kinds: []string{"media-set"}, Elections: []string{}})
 	o.ems.with(func(s *station.Station) {
 		asked[station.Trust](t, s, station.OpTrustInstall, station.InstallArgs{Bundle: one})

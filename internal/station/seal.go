@@ -85,7 +85,7 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, ep
 	if err != nil {
 		return nil, err
 	}
-	seq, err := s.tpm.CounterIncrement(ctx)
+	seq, err := s.raise(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ import (
 	"sallyport/internal/config"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
+	"sallyport/internal/floor"
 	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/limit"
@@ -46,6 +47,7 @@ const (
 	trustDir     = "trust"
 	sealedDir    = "sealed"
 	emsFile      = "ems.db"
+	floorFile    = "floor.json"
 )
 
 // maxIdentity bounds station.json, in bytes.
@@ -75,6 +77,7 @@ type Station struct {
 	lock     *durable.Lock
 	identity identity
 	tpm      *tpm.TPM
+	floor    *floor.Floor
 	journal  *translog.Log
 	audit    *audit.Recorder
 	vault    *vault.Vault
@@ -124,16 +127,19 @@ func (s *Station) open(ctx context.Context) (err error) {
 	if err := s.tpm.LoadIdentity(ctx, s.identity.TPM); err != nil {
 		return err
 	}
-	if err := s.openLog(ctx); err != nil {
-		return err
+	if s.floor, err = floor.Open(ctx, filepath.Join(dir, floorFile), s.opt.FS, s.tpm); err != nil {
+		return s.wentBack(err)
 	}
 	if s.vault, err = vault.Open(filepath.Join(dir, vaultDir), vault.Options{FS: s.opt.FS, Reserve: s.cfg.Limits.ReserveBytes}); err != nil {
 		return err
 	}
-	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
+	if s.trust, err = trust.OpenStore(filepath.Join(dir, trustDir), s.opt.FS); err != nil {
 		return err
 	}
-	if s.trust, err = trust.OpenStore(filepath.Join(dir, trustDir), s.opt.FS); err != nil {
+	if err := s.openLog(ctx); err != nil {
+		return err
+	}
+	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
 		return err
 	}
 	// A cut between the last two steps of Init leaves the marker behind, and with
@@ -144,22 +150,78 @@ func (s *Station) open(ctx context.Context) (err error) {
 	// station.start comes last: intake takes it as the sign that all before it is
 	// settled.
 	if s.intake, err = intake.New(ctx, s.intakeConfig()); err != nil {
-		return err
+		return s.wentBack(err)
 	}
 	s.usb = &hotplug.Manager{Socket: s.cfg.USB.Socket, Intake: s.intake, Log: s.opt.Log}
 	return s.logStart(ctx)
 }
 
-// openLog opens the audit log for writing. A damaged one is never built upon.
+// wentBack says what to do about a state that is older than it was.
+func (s *Station) wentBack(err error) error {
+	if errors.Is(err, floor.ErrWentBack) || errors.Is(err, intake.ErrCoreWentBack) {
+		return fmt.Errorf("the station must not work on: keep %s as it is; if a newer copy of it exists, put that back whole, else set the station up anew (internal/floor/FORMAT.md, Recovery): %w", s.cfg.StateDir, err)
+	}
+	return err
+}
+
+// heights are how far the station has come.
+func (s *Station) heights() (floor.Heights, error) {
+	c, _, ok := s.journal.LastCheckpoint()
+	if !ok {
+		return floor.Heights{}, errors.New("the audit log has no checkpoint")
+	}
+	admitted, err := s.vault.List(vault.Admitted)
+	if err != nil {
+		return floor.Heights{}, err
+	}
+	return floor.Heights{LogSize: c.Size, LogRoot: hex.EncodeToString(c.Root[:]), Trust: s.trustVersion(), Admitted: int64(len(admitted))}, nil
+}
+
+// raise records how far the station has come, and returns the counter's new value.
+func (s *Station) raise(ctx context.Context) (uint64, error) {
+	h, err := s.heights()
+	if err != nil {
+		return 0, err
+	}
+	return s.floor.Raise(ctx, h)
+}
+
+// checkpoint has the TPM sign the log, and remember how far it has come.
+func (s *Station) checkpoint(ctx context.Context) error {
+	if err := s.audit.Checkpoint(ctx); err != nil {
+		return err
+	}
+	_, err := s.raise(ctx)
+	return err
+}
+
+// openLog opens the audit log for writing. A damaged one is never built upon,
+// and nothing is recorded in a state that went back.
 func (s *Station) openLog(ctx context.Context) (err error) {
 	dir := filepath.Join(s.cfg.StateDir, logDir)
 	if s.journal, err = translog.Open(dir, translog.Options{FS: s.opt.FS}); err == nil {
+		if err := s.checkFloor(); err != nil {
+			return s.wentBack(err)
+		}
 		s.audit, err = audit.Open(ctx, s.journal, s.tpm, audit.Options{})
 	}
 	if errors.Is(err, translog.ErrTampered) {
 		return fmt.Errorf("the audit log is damaged, so the station must not work on: keep the folder %s as it is and run 'sallyport-verify log' on it with this station's public key: %w", dir, err)
 	}
 	return err
+}
+
+// checkFloor holds log, trust bundle and store against what was recorded last.
+func (s *Station) checkFloor() error {
+	now, err := s.heights()
+	if err != nil {
+		return err
+	}
+	now.LogSize = s.journal.Size()
+	return s.floor.Check(now, func(size int64) (string, error) {
+		root, err := s.journal.RootAt(size)
+		return hex.EncodeToString(root[:]), err
+	})
 }
 
 // trustVersion is that of the installed bundle, 0 without one.
@@ -175,6 +237,7 @@ func (s *Station) intakeConfig() intake.Config {
 		Reader: ReaderConfig(s.cfg, s.opt.Log),
 		Policy: s.policy,
 		TPM:    s.tpm, Audit: s.audit, Journal: s.journal, Vault: s.vault, Core: s.core,
+		Seal:          s.checkpoint,
 		QuarantineMax: s.cfg.Limits.QuarantineMaxBytes,
 		Store:         filepath.Join(s.cfg.StateDir, vaultDir), Reserve: s.cfg.Limits.ReserveBytes,
 		Now: s.opt.Now, Log: s.opt.Log,
@@ -232,7 +295,7 @@ func (s *Station) Close(ctx context.Context) error {
 		"uptime_s": strconv.FormatInt(int64(s.opt.Now().Sub(s.started).Seconds()), 10),
 	}})
 	if err == nil {
-		err = s.audit.Checkpoint(ctx)
+		err = s.checkpoint(ctx)
 	}
 	return errors.Join(err, s.close())
 }
@@ -265,7 +328,7 @@ func (s *Station) Fatal() <-chan error { return s.fatal }
 // Without the TPM the entries are durable all the same and the next checkpoint
 // covers them: the caller must learn of what was done, not of that.
 func (s *Station) sealLog(ctx context.Context) error {
-	err := s.audit.Checkpoint(context.WithoutCancel(ctx))
+	err := s.checkpoint(context.WithoutCancel(ctx))
 	if f, ok := verdict.Find(err); ok && f.Reason == verdict.TPMUnavailable {
 		s.opt.Log.Error().Err(err).Msg("log not sealed")
 		return nil

@@ -157,6 +157,16 @@ func (l *Log) Root() (tlog.Hash, error) {
 	return l.rootLocked(l.size)
 }
 
+// RootAt is the tree hash over the first n entries.
+func (l *Log) RootAt(n int64) (tlog.Hash, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n < 0 || n > l.size {
+		return tlog.Hash{}, fmt.Errorf("cannot hash %d entries of a log that has %d", n, l.size)
+	}
+	return l.rootLocked(n)
+}
+
 func (l *Log) rootLocked(n int64) (tlog.Hash, error) {
 	if l.damage != nil {
 		return tlog.Hash{}, l.damage

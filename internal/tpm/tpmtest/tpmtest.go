@@ -103,6 +103,28 @@ func (p *Process) Kill() {
 	p.cmd = nil
 }
 
+// Save copies the state of the TPM, which a TPM of hardware does not give away;
+// dir must not exist. Rewind starts the TPM again with such a copy.
+func (p *Process) Save(dir string) {
+	p.t.Helper()
+	if out, err := exec.Command("cp", "-a", p.dir, dir).CombinedOutput(); err != nil {
+		p.t.Fatalf("cannot copy the TPM's state: %v\n%s", err, out)
+	}
+}
+
+// Rewind puts the TPM back to a state that Save copied.
+func (p *Process) Rewind(dir string) {
+	p.t.Helper()
+	p.Kill()
+	if err := os.RemoveAll(p.dir); err != nil {
+		p.t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-a", dir, p.dir).CombinedOutput(); err != nil {
+		p.t.Fatalf("cannot put the TPM's state back: %v\n%s", err, out)
+	}
+	p.Restart()
+}
+
 // Pause stops swtpm without ending it: connections are taken and never answered.
 func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
 

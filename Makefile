@@ -38,7 +38,7 @@ e2e: deps build ## boot a Debian guest and plug real USB devices into it (SALLYP
 	SALLYPORT_RING=e2e SALLYPORT_BIN=$(CURDIR)/bin $(GO) test $(as_root) -count=1 -timeout 30m -v -run '$(if $(filter smoke,$(SALLYPORT_E2E)),TestStation,.)' ./internal/e2e
 
 race: deps build ## the tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -race -timeout 30m ./internal/control ./internal/usb/... ./internal/usbd ./internal/hotplug ./internal/intake ./internal/station ./internal/tpm ./internal/vault ./internal/reader ./internal/audit ./internal/translog
+	CGO_ENABLED=1 SALLYPORT_BIN=$(CURDIR)/bin $(GO) test -race -timeout 30m ./internal/control ./internal/usb/... ./internal/usbd ./internal/hotplug ./internal/floor ./internal/intake ./internal/station ./internal/tpm ./internal/vault ./internal/reader ./internal/audit ./internal/translog
 
 fuzz: ## run every fuzz target for FUZZTIME each (default 30s)
 	@FUZZTIME=$(FUZZTIME) testdata/scripts/fuzz

@@ -2,6 +2,7 @@ package control
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,8 +11,13 @@ import (
 func TestDenialsAreToldSeldomAndNeverLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d denials
+		var mu sync.Mutex // the pauses end in goroutines of their own
 		var told []Peer
-		tell := func(p Peer) { told = append(told, p) }
+		tell := func(p Peer) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, p)
+		}
 		knock := func(uid uint32, times int) {
 			for i := range times {
 				d.add(Peer{UID: uid, PID: int32(i)}, tell)
@@ -20,6 +26,8 @@ func TestDenialsAreToldSeldomAndNeverLost(t *testing.T) {
 		expect := func(when string, want ...Peer) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(told, want) {
 				t.Errorf("%s: told %+v, want %+v", when, told, want)
 			}

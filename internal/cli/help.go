@@ -72,13 +72,14 @@ Exit status: 0 done, 1 failed, 2 usage or not a package of this station, 5 could
 
 // Help implements kong.HelpProvider.
 func (sealCmd) Help() string {
-	return `The files are read once: what is hashed is what is written to DIR/SALLYPORT/<package id>/data. Then the station's TPM signs the list, and only then the manifest is written: a package without one is never accepted. When anything goes wrong before the signature, nothing of the package stays behind; after it, 'sallyport seal-again' writes the manifest.
+	return `The files are read once: what is hashed is what is written to DIR/SALLYPORT/<package id>/data. It is made durable and read back from the medium, and has to be the same. Then the station's TPM signs the list, and only then the manifest is written: a package without one is never accepted. When anything goes wrong before the signature, nothing of the package stays behind; after it, 'sallyport seal-again' writes the manifest.
 
     sallyport seal --kind election-definition --audience ems-1 \
         --election county-2026 --out /mnt definition.json
     sallyport seal --kind cvr-export --audience ems-1 --election county-2026 \
         --definition definition.json --out /mnt cvr-1.json cvr-2.json
     sallyport seal --kind media-set --audience '*' --out /mnt notices/
+    sallyport seal --kind media-set --audience '*' --dry-run notices/    (signs and writes nothing)
 
 A folder's files keep their paths below it. Names have letters, digits and . _ - only, at most 64 characters, six folders deep; links, pipes and devices are refused. The station's own trust bundle is asked first, so that a package which every receiver would hold is not sealed at all.
 

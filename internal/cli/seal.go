@@ -33,7 +33,8 @@ type sealCmd struct {
 	Election   string   `help:"Election that the package belongs to." placeholder:"ID"`
 	Definition string   `help:"Election definition that the package belongs to (its SHA-256 is signed). Not needed for an election-definition itself." placeholder:"FILE"`
 	Stream     string   `help:"Order in which this package stands; default: one for each kind and audience." placeholder:"NAME"`
-	Out        string   `required:"" help:"Folder to write the package to, such as the root of an empty mounted medium." placeholder:"DIR"`
+	Out        string   `help:"Folder to write the package to, such as the root of an empty mounted medium." placeholder:"DIR"`
+	DryRun     bool     `help:"Show what would be signed, and sign and write nothing."`
 	Files      []string `arg:"" help:"Files and folders to seal." placeholder:"FILE"`
 }
 
@@ -62,6 +63,13 @@ func (c *sealCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.DryRun {
+		plan, err := c.plan(a, s, inputs)
+		if err = errors.Join(err, s.close()); err != nil {
+			return err
+		}
+		return a.print(plan, func(w io.Writer) { plan.show(w) })
+	}
 	report, err := c.seal(a, s, inputs)
 	if err = errors.Join(err, s.close()); err != nil {
 		return err
@@ -80,6 +88,8 @@ func (c *sealCmd) check() error {
 	kind := manifest.Kind(c.Kind)
 	needs := []manifest.Kind{manifest.ElectionDefinition, manifest.BallotPackage, manifest.CVRExport, manifest.ResultsReport, manifest.UOCAVAExport}
 	switch {
+	case c.Out == "" && !c.DryRun:
+		return control.Failf(control.CodeUsage, "say where the package goes: --out DIR, or --dry-run to see what would be signed")
 	case !slices.Contains(manifest.Kinds(), kind):
 		return control.Failf(control.CodeUsage, "%q is no kind of package; there are %s", verdict.Escape(c.Kind), station.KindNames())
 	case c.Election == "" && slices.Contains(needs, kind):
@@ -162,11 +172,12 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 	if err := syncFolder(folder); err != nil {
 		return nil, err
 	}
-	if args.Kind == manifest.ElectionDefinition && args.ElectionSHA256 == "" {
-		if len(args.Files) != 1 {
-			return nil, control.Failf(control.CodeUsage, "name the file that is the election definition with --definition FILE: there are %d files", len(args.Files))
-		}
-		args.ElectionSHA256 = args.Files[0].SHA256
+	// Before anything is signed, the medium must show that it kept what was written.
+	if err := readBack(filepath.Join(folder, "data"), args.Files); err != nil {
+		return nil, err
+	}
+	if err := c.ownDefinition(&args); err != nil {
+		return nil, err
 	}
 	var sealed station.Sealed
 	if err := s.do(station.OpSeal, args, nil, &sealed); err != nil {
@@ -179,12 +190,28 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 	return r, writeManifest(r.Folder, &sealed)
 }
 
+// ownDefinition: a package that is an election definition belongs to itself.
+func (c *sealCmd) ownDefinition(args *station.SealArgs) error {
+	if args.Kind != manifest.ElectionDefinition || args.ElectionSHA256 != "" {
+		return nil
+	}
+	if len(args.Files) != 1 {
+		return control.Failf(control.CodeUsage, "name the file that is the election definition with --definition FILE: there are %d files", len(args.Files))
+	}
+	args.ElectionSHA256 = args.Files[0].SHA256
+	return nil
+}
+
 // writeManifest puts a signed envelope beside its files. From the signature on
 // the receiver waits for this very package, so a failure says how to go on.
 func writeManifest(folder string, sealed *station.Sealed) error {
 	err := (durable.FS{}).WriteFile("cli.seal", filepath.Join(folder, "manifest.dsse.json"), sealed.Envelope, 0o644)
 	if err != nil {
 		return fmt.Errorf("package %s is signed, but its manifest could not be written: %w; make room, or copy its folder to another medium, and run 'sallyport seal-again %s --out DIR'", sealed.PackageID, err, sealed.PackageID)
+	}
+	sum := sha256.Sum256(sealed.Envelope)
+	if err := readBack(folder, []manifest.File{{Path: "manifest.dsse.json", Size: int64(len(sealed.Envelope)), SHA256: hex.EncodeToString(sum[:])}}); err != nil {
+		return fmt.Errorf("package %s is signed: %w; copy its folder data to another medium and run 'sallyport seal-again %s --out DIR' there", sealed.PackageID, err, sealed.PackageID)
 	}
 	return nil
 }

@@ -188,3 +188,27 @@ func TestSealedPackageVerifiesWithOpenSSL(t *testing.T) {
 		t.Errorf("an altered file passed:\n%s", r.out)
 	}
 }
+
+func TestDryRunSealsNothing(t *testing.T) {
+	o := office(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "b.json"), []byte("{}\n"))
+	write(t, filepath.Join(dir, "a.txt"), []byte("hello\n"))
+	entries := must(t, o.Source, "log", "show", "--event", "package.seal")
+	out := must(t, o.Source, "seal", "--kind", "media-set", "--audience", "nobody", "--dry-run", dir)
+	for _, words := range []string{"would seal a package of the kind media-set for nobody: 2 files", "a.txt", "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "WARNING", "Nothing was signed or written."} {
+		if !strings.Contains(out, words) {
+			t.Errorf("%q is missing in\n%s", words, out)
+		}
+	}
+	if now := must(t, o.Source, "log", "show", "--event", "package.seal"); now != entries {
+		t.Errorf("the log has new seals:\n%s", now)
+	}
+	r := at(t, o.Source, "seal", "--kind", "results-report", "--audience", "ems-1", "--election", "x", "--definition", filepath.Join(dir, "a.txt"), "--dry-run", dir)
+	if r.status != 1 || !strings.Contains(r.err, "results-report") {
+		t.Errorf("a package that may not be sealed: %d %s%s", r.status, r.out, r.err)
+	}
+	if r := at(t, o.Source, "seal", "--kind", "media-set", "--audience", "ems-1", dir); r.status != 2 || !strings.Contains(r.err, "--dry-run") {
+		t.Errorf("neither a folder nor a trial: %d %s", r.status, r.err)
+	}
+}

@@ -624,6 +624,8 @@ func firmwareConfig(s *ems) {
 	out, err := s.Shell(s.t.Context(), `
 		for word in $(cat /usr/lib/sallyport/cmdline); do grep -qw -- "$word" /proc/cmdline && echo "cmdline ok" || echo "cmdline lacks $word"; done
 		echo "default $(cat /sys/module/usbcore/parameters/authorized_default)"
+		echo "delay $(cat /sys/module/usb_storage/parameters/delay_use)"
+		grep -vE '^ *(#|$)' /usr/lib/modules-load.d/sallyport.conf | while read -r m; do [ -d /sys/module/$m ] && echo "loaded ok" || echo "loaded lacks $m"; done
 		for bus in /sys/bus/usb/devices/usb*; do echo "bus $(cat $bus/authorized_default)$(cat $bus/interface_authorized_default)"; done
 		grep -oE '^install [^ ]+ /bin/false' /usr/lib/modprobe.d/sallyport.conf | cut -d ' ' -f 2 | while read -r m; do
 			modprobe --show-depends "$m" 2>/dev/null | grep -q 'install /bin/false' && echo "module ok" || { modprobe -n "$m" 2>/dev/null && echo "module $m can be loaded" || echo "module ok"; }; done
@@ -635,7 +637,7 @@ func firmwareConfig(s *ems) {
 		echo "state $(stat -c '%U:%G:%a' /var/lib/sallyport)"
 		echo "socket $(stat -c '%U:%G:%a' /run/sallyport/control.sock) $(stat -c '%U:%G:%a' /run/sallyport-usbd/usbd.sock)"`)
 	ok(s.t, err)
-	want := map[string]string{"default": "0", "bus": "00", "module": "ok", "cmdline": "ok", "tpm": "root:sallyport:660 root:root:600",
+	want := map[string]string{"default": "0", "delay": "0", "loaded": "ok", "bus": "00", "module": "ok", "cmdline": "ok", "tpm": "root:sallyport:660 root:root:600",
 		"state": "sallyport:sallyport:700", "socket": "sallyport:sallyport-operators:660 sallyport:root:600"}
 	seen := map[string]int{}
 	for line := range strings.Lines(out) {
@@ -645,7 +647,7 @@ func firmwareConfig(s *ems) {
 			s.t.Errorf("in the guest: %s", line)
 		}
 	}
-	if seen["module"] < 20 || seen["sysctl"] < 10 || seen["cmdline"] < 5 || seen["bus"] < 2 {
+	if seen["module"] < 20 || seen["sysctl"] < 10 || seen["cmdline"] < 5 || seen["bus"] < 2 || seen["loaded"] < 4 {
 		s.t.Errorf("too little was looked at: %v", seen)
 	}
 	// An operator reaches the station, another user does not.

@@ -38,10 +38,13 @@ type process struct {
 }
 
 // environment keeps the child's runtime within its memory and away from files:
-// with these settings it reads no control-group files and names no mappings.
+// with these settings it reads no control-group files and names no mappings. The
+// limit of the runtime is a soft one: GOGC bounds how far the heap grows beyond
+// what is in use when the collector gets too little of a busy processor.
 func environment() []string {
 	return []string{
 		"GOMEMLIMIT=48MiB",
+		"GOGC=40",
 		"GOMAXPROCS=2",
 		"GODEBUG=containermaxprocs=0,updatemaxprocs=0,decoratemappings=0",
 	}

@@ -53,8 +53,8 @@ type Waiting struct {
 }
 
 // Prepare starts a child, so that it is there when the medium is: starting takes
-// as long as many a device does. Its error is a sandbox-unavailable finding.
-// [Waiting.Start] or [Waiting.Close] ends the waiting.
+// as long as many a device does. A child that cannot be started is a
+// sandbox-unavailable finding. [Waiting.Start] or [Waiting.Close] ends the waiting.
 func Prepare(ctx context.Context, cfg Config) (*Waiting, error) {
 	if cfg.Limits.PathBytes > wire.MaxText {
 		return nil, fmt.Errorf("cannot read media with paths of %d bytes: the limit must be at most %d", cfg.Limits.PathBytes, wire.MaxText)

@@ -30,6 +30,16 @@ type Heights struct {
 	Admitted int64  `json:"admitted"` // packages in the store
 }
 
+// over returns the higher of each: two who raise at the same time may have looked
+// in another order than they come.
+func (h Heights) over(was Heights) Heights {
+	if was.LogSize > h.LogSize {
+		h.LogSize, h.LogRoot = was.LogSize, was.LogRoot
+	}
+	h.Trust, h.Admitted = max(h.Trust, was.Trust), max(h.Admitted, was.Admitted)
+	return h
+}
+
 // record is the file.
 type record struct {
 	V int   `json:"v"`
@@ -149,7 +159,7 @@ func (f *Floor) Raise(ctx context.Context, h Heights) (uint64, error) {
 	if n != f.last.N && n != f.last.N-1 {
 		return 0, fmt.Errorf("%w: its record is number %d and the TPM counts %d: somebody else used the counter", ErrWentBack, f.last.N, n)
 	}
-	next := record{V: 1, N: n + 1, Heights: h}
+	next := record{V: 1, N: n + 1, Heights: h.over(f.last.Heights)}
 	body, err := encode(next)
 	if err != nil {
 		return 0, err

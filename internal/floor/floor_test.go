@@ -68,6 +68,10 @@ func TestRaise(t *testing.T) {
 	if h := open(t, c, durable.FS{}).Heights(); h != at(10, 1, 2) {
 		t.Errorf("the heights are %+v", h)
 	}
+	late := Heights{LogSize: 4, LogRoot: strings.Repeat("cd", 32), Trust: 2, Admitted: 1} // looked before the last raise
+	if _, err := f.Raise(t.Context(), late); err != nil || f.Heights() != at(10, 2, 2) {
+		t.Errorf("after one who came late the heights are %+v, %v", f.Heights(), err)
+	}
 	c.n += 2 // another program with the same TPM
 	if _, err := f.Raise(t.Context(), at(11, 1, 2)); !errors.Is(err, ErrWentBack) {
 		t.Errorf("a counter that somebody else used: %v", err)

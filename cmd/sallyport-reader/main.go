@@ -1,7 +1,7 @@
 // Command sallyport-reader is the confined reader of one medium. sallyportd
-// starts it with a socket as descriptor 3 and the device as descriptor 4; it
-// takes no arguments and is of no use otherwise. Everything that it does after
-// its lockdown is done with foreign bytes.
+// starts it with a socket as descriptor 3, over which the device comes before the
+// lockdown; it takes no arguments and is of no use otherwise. Everything that it
+// does after its lockdown is done with foreign bytes.
 package main
 
 import (

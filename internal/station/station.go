@@ -1,9 +1,10 @@
 // Package station wires one station together: it owns the state folder and
-// everything in it, opens the TPM, the audit log, the vault, the trust store
-// and the EMS core in the order in which they depend on each other, and answers
-// the operations of the control socket. It decides about no medium (that is
-// package intake) and parses nothing foreign but the documents that an
-// administrator hands to 'trust', which package trust decodes strictly.
+// everything in it, opens the TPM, the floor, the vault, the trust store, the
+// audit log and the EMS core in the order in which they depend on each other,
+// answers the operations of the control socket, and runs the live USB side
+// (package hotplug). It decides about no medium (that is package intake) and
+// parses nothing foreign but the documents that an administrator hands to
+// 'trust', which package trust decodes strictly.
 package station
 
 import (

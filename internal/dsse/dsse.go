@@ -1,9 +1,10 @@
 // Package dsse is the signed envelope of manifests and trust bundles: DSSE v1
 // (Dead Simple Signing Envelope, github.com/secure-systems-lab/dsse) in one
-// strict JSON encoding, and the ECDSA P-256 signatures in it. It knows no
-// payload type and no key list: it says whether an envelope is well formed and
-// whether one signature belongs to one key, never whether anybody is trusted.
-// Envelopes are foreign bytes until a caller has verified a signature.
+// strict JSON encoding, and the signatures in it, ECDSA P-256 and ML-DSA-65, with
+// their public keys. It knows no payload type and no key list: it says whether an
+// envelope is well formed and whether signatures belong to keys, never whether
+// anybody is trusted or which algorithms must sign together. Envelopes and public
+// keys are foreign bytes until a caller has verified a signature.
 package dsse
 
 import (
@@ -38,19 +39,32 @@ type Envelope struct {
 	Signatures  []Signature // 1 to [MaxSignatures], no key id twice
 }
 
-// Signature is one signature over [Digest]. The algorithm belongs to the
+// Signature is one signature over a [Message]. The algorithm belongs to the
 // record of the key, never to the envelope.
 type Signature struct {
-	KeyID string // see [KeyID]
-	Sig   []byte // for ECDSA: ASN.1 DER
+	KeyID string // see [PublicKey.KeyID]
+	Sig   []byte // ECDSA: ASN.1 DER; ML-DSA-65: 3,309 bytes
 }
 
-// Signer makes ECDSA P-256 signatures, usually in a TPM.
+// Signer makes the signatures of one key. It is a [DigestSigner] or a
+// [MessageSigner], and not both: [Envelope.Sign] refuses anything else.
 type Signer interface {
-	// KeyID returns [KeyID] of the signer's public key.
+	// KeyID returns the id of the signer's public key: see [PublicKey.KeyID].
 	KeyID() string
+}
+
+// DigestSigner makes ECDSA P-256 signatures, usually in a TPM.
+type DigestSigner interface {
+	Signer
 	// Sign returns the ASN.1 DER signature over a SHA-256 digest.
 	Sign(ctx context.Context, digest [32]byte) (der []byte, err error)
+}
+
+// MessageSigner makes pure ML-DSA-65 signatures, such as an [MLDSASigner].
+type MessageSigner interface {
+	Signer
+	// SignMessage returns the signature over [Message.PAE] with an empty context.
+	SignMessage(ctx context.Context, m *Message) (sig []byte, err error)
 }
 
 // Error says what is wrong with an envelope, and where.
@@ -61,49 +75,50 @@ type Error struct {
 
 func (e *Error) Error() string { return "invalid envelope: " + e.Where + ": " + e.Problem }
 
-// pae returns the head of the pre-authentication encoding; the payload follows.
-func pae(payloadType string, size int) []byte {
-	b := append([]byte("DSSEv1 "), strconv.Itoa(len(payloadType))...)
-	b = append(append(b, ' '), payloadType...)
-	return append(append(append(b, ' '), strconv.Itoa(size)...), ' ')
-}
-
-// PAE returns the bytes that are signed (DSSE v1, pre-authentication encoding).
-func PAE(payloadType string, payload []byte) []byte {
-	return append(pae(payloadType, len(payload)), payload...)
-}
-
-// Digest returns SHA-256 of [PAE] without building it.
-func Digest(payloadType string, payload []byte) [32]byte {
-	h := sha256.New()
-	h.Write(pae(payloadType, len(payload)))
-	h.Write(payload)
-	return [32]byte(h.Sum(nil))
-}
-
-// Digest returns what each signature of the envelope signs.
+// Digest returns what each ECDSA signature of the envelope signs.
 func (e *Envelope) Digest() [32]byte { return Digest(e.PayloadType, e.Payload) }
 
 // Sign adds a signature of each signer. It fails, and leaves the envelope as it
 // was, when a signer fails, has signed already, or gives what is no signature.
 func (e *Envelope) Sign(ctx context.Context, signers ...Signer) error {
-	digest := e.Digest()
+	m := e.Message()
 	sigs := append([]Signature(nil), e.Signatures...)
 	for _, s := range signers {
-		der, err := s.Sign(ctx, digest)
+		sig, err := sign(ctx, s, m)
 		if err != nil {
-			return fmt.Errorf("cannot sign with key %.16s: %w", s.KeyID(), err)
+			return err
 		}
-		if err := checkDER(der); err != nil {
-			return fmt.Errorf("cannot use the signature of key %.16s: %w", s.KeyID(), err)
-		}
-		sigs = append(sigs, Signature{KeyID: s.KeyID(), Sig: der})
+		sigs = append(sigs, Signature{KeyID: s.KeyID(), Sig: sig})
 	}
 	if err := checkSignatures(sigs); err != nil {
 		return err
 	}
 	e.Signatures = sigs
 	return nil
+}
+
+// sign returns a signature of the form that the signer's algorithm has. Whether
+// it verifies is for who knows the public key; signers check it themselves.
+func sign(ctx context.Context, s Signer, m *Message) (sig []byte, err error) {
+	byDigest, isDigest := s.(DigestSigner)
+	byMessage, isMessage := s.(MessageSigner)
+	if isDigest == isMessage {
+		return nil, fmt.Errorf("cannot sign with key %.16s: its signer must sign either digests or messages", s.KeyID())
+	}
+	check := checkDER
+	if isDigest {
+		sig, err = byDigest.Sign(ctx, m.Digest())
+	} else {
+		check = checkMLDSA65Length
+		sig, err = byMessage.SignMessage(ctx, m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign with key %.16s: %w", s.KeyID(), err)
+	}
+	if err := check(sig); err != nil {
+		return nil, fmt.Errorf("cannot use the signature of key %.16s: %w", s.KeyID(), err)
+	}
+	return sig, nil
 }
 
 // Encode returns the one encoding of the envelope; [Parse] gives it back.
@@ -115,7 +130,11 @@ func (e *Envelope) Encode() ([]byte, error) {
 		return nil, err
 	}
 	b64 := base64.StdEncoding
-	b := make([]byte, 0, b64.EncodedLen(len(e.Payload))+256+len(e.Signatures)*256)
+	size := b64.EncodedLen(len(e.Payload)) + 256
+	for _, s := range e.Signatures {
+		size += b64.EncodedLen(len(s.Sig)) + 128
+	}
+	b := make([]byte, 0, size)
 	b = b64.AppendEncode(append(b, `{"payload":"`...), e.Payload)
 	b = append(append(b, `","payloadType":"`...), e.PayloadType...)
 	b = append(b, `","signatures":[`...)
@@ -172,15 +191,6 @@ func Parse(data []byte, payloadType string, maxBytes int64) (*Envelope, error) {
 	b := bytes.NewBuffer(make([]byte, 0, s.size()))
 	s.decode(b)
 	return &Envelope{Payload: b.Bytes(), PayloadType: s.PayloadType, Signatures: s.Signatures}, nil
-}
-
-// Digests returns what each signature signs, as [Digest], and SHA-256 of the
-// payload.
-func (s *Sealed) Digests() (signed, payload [32]byte) {
-	outer, inner := sha256.New(), sha256.New()
-	outer.Write(pae(s.PayloadType, s.size()))
-	s.decode(io.MultiWriter(outer, inner))
-	return [32]byte(outer.Sum(nil)), [32]byte(inner.Sum(nil))
 }
 
 // Payload returns the payload's bytes as a string, made by one allocation.

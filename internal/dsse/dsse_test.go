@@ -297,7 +297,9 @@ func TestOnlyP256KeysAreKeys(t *testing.T) {
 // same bytes.
 func FuzzParse(f *testing.F) {
 	good := sealed(f, `{"v":1}`, 2)
+	_, mldsa := openssl(f)
 	f.Add(good)
+	f.Add(mldsa)
 	f.Add(good[:len(good)/2])
 	f.Add(bytes.Replace(good, []byte(`"sig"`), []byte(`"sig":"","sig"`), 1))
 	f.Add(bytes.Replace(good, []byte("="), []byte("\n="), 1))

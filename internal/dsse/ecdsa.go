@@ -3,10 +3,7 @@ package dsse
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/asn1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -20,18 +17,10 @@ const maxDER = 2 + 2*(2+33)
 // digest and the key.
 var ErrSignature = errors.New("the signature does not match")
 
-// KeyID returns the id under which a key is enrolled: SHA-256 of the DER
-// SubjectPublicKeyInfo, in lower-case hexadecimal.
+// KeyID returns [PublicKey.KeyID] of an ECDSA key.
 func KeyID(pub *ecdsa.PublicKey) (string, error) {
-	if err := CheckP256(pub); err != nil {
-		return "", err
-	}
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return "", fmt.Errorf("cannot encode the public key: %w", err)
-	}
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:]), nil
+	k, err := NewP256Key(pub)
+	return k.KeyID(), err
 }
 
 // CheckP256 refuses a key of another curve and a point that is not on the curve.

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/mldsa"
+
 	"sallyport/internal/dsse"
 	"sallyport/internal/manifest"
 )
 
 // vectorCount is asserted, so that a lost file is noticed.
-const vectorCount = 151
+const vectorCount = 179
 
 // cases is the source of testdata/vectors.
 func cases(t *testing.T) map[string]*vector {
@@ -37,6 +39,7 @@ func cases(t *testing.T) map[string]*vector {
 	acceptedCases(t, add)
 	envelopeCases(t, add)
 	signatureCases(t, add)
+	hybridCases(t, add)
 	payloadSyntaxCases(t, add)
 	fieldCases(t, add)
 	fileCases(t, add)
@@ -61,6 +64,9 @@ func acceptedCases(t *testing.T, add adder) {
 	})
 	ok("two-signatures", "a second station signs as well", func(*manifest.Payload) {}, keyPrecinct, keyWitness)
 	ok("own-signature-second", "the order of signatures means nothing", func(*manifest.Payload) {}, keyWitness, keyPrecinct)
+	ok("hybrid", "the station signs with both algorithms", func(*manifest.Payload) {}, keyPrecinct, mlPrecinct)
+	ok("hybrid-mldsa-first", "the order of signatures means nothing", func(*manifest.Payload) {}, mlPrecinct, keyPrecinct)
+	ok("hybrid-two-stations", "two stations sign with both algorithms", func(*manifest.Payload) {}, keyPrecinct, mlPrecinct, keyWitness, mlWitness)
 	ok("no-election", "a media set belongs to no election", func(p *manifest.Payload) {
 		p.Kind, p.ElectionID, p.ElectionSHA256 = manifest.MediaSet, "", ""
 	})
@@ -177,7 +183,6 @@ func signatureCases(t *testing.T, add adder) {
 	add("signer-unknown-garbage", "the payload of a stranger is never parsed", "signer-unknown", key(keyUnknown).KeyID(), enclose(t, []byte("{{{{"), keyUnknown))
 	add("signer-unknown-second", "a good signature does not carry an unknown one along", "signer-unknown", key(keyUnknown).KeyID(), enclose(t, payload, keyPrecinct, keyUnknown))
 	add("signer-revoked", "a revoked key", "signer-revoked", "precinct-3", enclose(t, payload, keyRevoked))
-	add("signer-algorithm", "a key enrolled for another algorithm", "signer-not-permitted", "ml-dsa-65", enclose(t, payload, keyOtherAlg))
 	add("signer-not-own", "the station that the payload names did not sign", "signer-not-permitted", "did not sign", enclose(t, payload, keyWitness))
 	station := base(func(p *manifest.Payload) { p.Signer.StationID = "precinct-2" })
 	add("signer-other-station", "signed with precinct-1's key in the name of precinct-2", "signer-not-permitted", "precinct-2", enclose(t, encode(t, station), keyPrecinct))
@@ -185,6 +190,81 @@ func signatureCases(t *testing.T, add adder) {
 	add("signer-other-role", "a source says that it is an authority", "signer-not-permitted", "authority", enclose(t, encode(t, role), keyPrecinct))
 	elsewhere := base(func(p *manifest.Payload) { p.Jurisdiction = "elsewhere" })
 	add("policy-refuses", "the manifest is valid, the policy refuses it", "wrong-jurisdiction", "elsewhere", enclose(t, encode(t, elsewhere), keyPrecinct))
+}
+
+// hybridCases combine good and bad signatures of the two algorithms. The names
+// say what each of the two is.
+func hybridCases(t *testing.T, add adder) {
+	payload := encode(t, base())
+	m := (&dsse.Envelope{Payload: payload, PayloadType: manifest.PayloadType}).Message()
+	ec, err := key(keyPrecinct).Sign(t.Context(), m.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pqBy := func(k mlKey, message []byte, opts *mldsa.Options) []byte {
+		sig, err := k.private.SignDeterministic(message, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sig
+	}
+	digest, pae := m.Digest(), m.PAE()
+	pq := pqBy(ml(mlPrecinct), pae, nil)
+	spoilt := func(sig []byte) []byte {
+		sig = bytes.Clone(sig)
+		sig[len(sig)/2] ^= 1
+		return sig
+	}
+	// forge puts these bytes in the places of the precinct's two signatures.
+	forge := func(ec, pq []byte) []byte {
+		e := dsse.Envelope{Payload: payload, PayloadType: manifest.PayloadType, Signatures: []dsse.Signature{
+			{KeyID: key(keyPrecinct).KeyID(), Sig: ec}, {KeyID: ml(mlPrecinct).KeyID(), Sig: pq},
+		}}
+		b, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	const first, second, form = "signature 1 of 2", "signature 2 of 2", "has exactly 3309"
+	bad := func(name, comment, says string, ec, pq []byte) {
+		add("hybrid-"+name, comment, "signature-invalid", says, forge(ec, pq))
+	}
+	bad("mldsa-bad", "ECDSA is good, ML-DSA is not", second, ec, spoilt(pq))
+	bad("ecdsa-bad", "ML-DSA is good, ECDSA is not", first, spoilt(ec), pq)
+	bad("both-bad", "neither is good; ECDSA is judged first", first, spoilt(ec), spoilt(pq))
+	bad("swapped", "each signature under the id of the other key", first, pq, ec)
+	bad("mldsa-under-ecdsa", "an ML-DSA signature under an ECDSA key's id", "at most 72", pq, pq)
+	bad("ecdsa-under-mldsa", "an ECDSA signature under an ML-DSA key's id", form, ec, ec)
+	bad("mldsa-cut", "one byte is missing", form, ec, pq[:len(pq)-1])
+	bad("mldsa-long", "one byte too many", form, ec, append(bytes.Clone(pq), 0))
+	bad("mldsa-44", "a signature of ML-DSA-44 with the same seed", form, ec, pqBy(mlKeyOf(mldsa.MLDSA44(), mlPrecinct), pae, nil))
+	bad("mldsa-87-cut", "the longest signature allowed, the head of one of ML-DSA-87", form, ec, pqBy(mlKeyOf(mldsa.MLDSA87(), mlPrecinct), pae, nil)[:dsse.MaxSignatureBytes])
+	bad("mldsa-digest", "ML-DSA over SHA-256 of what is to be signed", "does not match", ec, pqBy(ml(mlPrecinct), digest[:], nil))
+	bad("mldsa-not-pae", "ML-DSA over the payload alone", "does not match", ec, pqBy(ml(mlPrecinct), payload, nil))
+	bad("mldsa-context", "ML-DSA with a context", "does not match", ec, pqBy(ml(mlPrecinct), pae, &mldsa.Options{Context: manifest.PayloadType}))
+	bad("mldsa-other-key", "the witness's ML-DSA signature under the precinct's id", "does not match", ec, pqBy(ml(mlWitness), pae, nil))
+	bad("mldsa-zeros", "as many zeros", "does not match", ec, make([]byte, len(pq)))
+
+	const b64 = `"payload":"`
+	e := base64.StdEncoding.EncodeToString
+	add("hybrid-payload-altered", "one digit of a size was changed after both signed", "signature-invalid", first,
+		replace(t, forge(ec, pq), b64+e(payload), b64+e(replace(t, payload, `"size":1001`, `"size":1002`))))
+	add("hybrid-mldsa-87", "a signature of ML-DSA-87 is longer than any may be", "manifest-malformed", "4627 bytes",
+		replace(t, forge(ec, pq), e(pq), e(pqBy(mlKeyOf(mldsa.MLDSA87(), mlPrecinct), pae, nil))))
+
+	const refused = "signer-not-permitted"
+	own := encode(t, base(func(p *manifest.Payload) { p.Signer.KeyID = ml(mlPrecinct).KeyID() }))
+	add("hybrid-mldsa-alone", "an ML-DSA key never stands alone", refused, "only stands beside", enclose(t, payload, mlPrecinct))
+	add("hybrid-mldsa-alone-own", "nor when the payload names it", refused, "only stands beside", enclose(t, own, mlPrecinct))
+	add("hybrid-mldsa-two-alone", "nor do two of them", refused, "only stands beside", enclose(t, payload, mlPrecinct, mlWitness))
+	add("hybrid-mldsa-alone-garbage", "the payload of ML-DSA keys alone is not looked at, nor their signatures", refused, "only stands beside",
+		replace(t, enclose(t, []byte("{{{{"), mlPrecinct), `"sig":"`, `"sig":"AAAA`))
+	add("hybrid-mldsa-own", "both sign, but the payload names the ML-DSA key", refused, "names a key of ml-dsa-65", enclose(t, own, keyPrecinct, mlPrecinct))
+	add("hybrid-ecdsa-of-other", "the ECDSA signature is by another station than the payload names", refused, "did not sign", enclose(t, payload, keyWitness, mlPrecinct))
+	add("hybrid-mldsa-unknown", "an ML-DSA key that is not enrolled beside a good ECDSA key", "signer-unknown", ml(mlUnknown).KeyID(), enclose(t, payload, keyPrecinct, mlUnknown))
+	add("hybrid-mldsa-revoked", "a revoked ML-DSA key beside a good ECDSA key", "signer-revoked", "precinct-3", enclose(t, payload, keyPrecinct, mlRevoked))
+	add("hybrid-ecdsa-revoked", "a revoked ECDSA key beside a good ML-DSA key", "signer-revoked", "precinct-3", enclose(t, payload, mlPrecinct, keyRevoked))
 }
 
 // signatureOf returns the base64 of one signature.

@@ -2,9 +2,7 @@ package manifest_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/dsse"
 	"sallyport/internal/manifest"
 	"sallyport/internal/testtool"
 	"sallyport/internal/tpm"
@@ -53,7 +52,7 @@ func sealedFolder(t *testing.T) (folder, keyFile string, digest [32]byte) {
 		t.Fatal(err)
 	}
 	keyFile = filepath.Join(filepath.Dir(folder), "precinct-1.pem")
-	writeKey(t, keyFile, &key(keyPrecinct).private.PublicKey)
+	writeKey(t, keyFile, key(keyPrecinct).public())
 	return folder, keyFile, v.Digest()
 }
 
@@ -89,21 +88,22 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-func writeKey(t *testing.T, path string, pub *ecdsa.PublicKey) {
+func writeKey(t *testing.T, path string, pub dsse.PublicKey) {
 	t.Helper()
-	der, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	write(t, path, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub.SPKI()}))
 }
 
 // byHand runs the commands of FORMAT.md.
 func byHand(t *testing.T, folder, keyFile string) (output string, err error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-x", "-c", section(t, "Checking a package by hand", "```sh"))
+	return shell(t, folder, section(t, "Checking a package by hand", "```sh"), "KEY="+keyFile)
+}
+
+func shell(t *testing.T, folder, script string, env ...string) (output string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-x", "-c", script)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "KEY="+keyFile, "TMPDIR="+t.TempDir())
+	cmd.Env = append(append(os.Environ(), env...), "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -115,6 +115,29 @@ func TestAPackageVerifiesWithOpenSSLAlone(t *testing.T) {
 	out, err := byHand(t, folder, keyFile)
 	if err != nil || !strings.Contains(out, "Verified OK") || !strings.Contains(out, fmt.Sprintf("%x", digest)) {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestAHybridPackageVerifiesWithOpenSSLAlone is skipped where OpenSSL is older
+// than 3.5, as in Debian 12, also in the ring where a missing tool is fatal:
+// package dsse has a signature by a later OpenSSL to verify.
+func TestAHybridPackageVerifiesWithOpenSSLAlone(t *testing.T) {
+	testtool.Need(t, "sha256sum")
+	if list := testtool.Run(t, testtool.Need(t, "openssl"), "list", "-signature-algorithms"); !bytes.Contains(list, []byte("ML-DSA-65")) {
+		t.Skip("this OpenSSL does not know ML-DSA; 3.5 and later do")
+	}
+	dir := t.TempDir()
+	writeKey(t, dir+"/ecdsa.pem", key(keyPrecinct).public())
+	writeKey(t, dir+"/ml-dsa.pem", ml(mlPrecinct).public())
+	writeKey(t, dir+"/other.pem", ml(mlWitness).public())
+	folder, _ := fillFolder(t, base(), key(keyPrecinct), ml(mlPrecinct))
+	script := section(t, "Checking a package by hand", "```sh") + "\n" + section(t, "Checking an ML-DSA-65 signature by hand", "```sh")
+	out, err := shell(t, folder, script, "KEY="+dir+"/ecdsa.pem", "MLKEY="+dir+"/ml-dsa.pem")
+	if err != nil || !strings.Contains(out, "Verified OK") || !strings.Contains(out, "Signature Verified Successfully") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := shell(t, folder, script, "KEY="+dir+"/ecdsa.pem", "MLKEY="+dir+"/other.pem"); err == nil {
+		t.Errorf("a key that did not sign was accepted:\n%s", out)
 	}
 }
 
@@ -136,7 +159,11 @@ func TestAPackageSealedByATPMVerifiesWithOpenSSLAlone(t *testing.T) {
 	}
 	folder, _ := fillFolder(t, base(func(p *manifest.Payload) { p.Signer.KeyID = device.KeyID() }), device)
 	keyFile := filepath.Join(t.TempDir(), "key.pem")
-	writeKey(t, keyFile, device.Public())
+	pub, err := dsse.NewP256Key(device.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeKey(t, keyFile, pub)
 	if out, err := byHand(t, folder, keyFile); err != nil || !strings.Contains(out, "Verified OK") {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -178,9 +205,9 @@ func TestTheCommandsFindWhatIsWrong(t *testing.T) {
 				return replace(t, b, `","payloadType"`, `","payload":"e30=","payloadType"`)
 			})
 		}},
-		"signed by another key": {"+ grep -q", func(t *testing.T, _, keyFile string) { writeKey(t, keyFile, &key(keyUnknown).private.PublicKey) }},
+		"signed by another key": {"+ grep -q", func(t *testing.T, _, keyFile string) { writeKey(t, keyFile, key(keyUnknown).public()) }},
 		"key of the other signer": {`key_id":"` + key(keyWitness).KeyID(), func(t *testing.T, _, keyFile string) {
-			writeKey(t, keyFile, &key(keyWitness).private.PublicKey) // its signature is good, but the package is not its own
+			writeKey(t, keyFile, key(keyWitness).public()) // its signature is good, but the package is not its own
 		}},
 		"file altered": {"FAILED", func(t *testing.T, folder, _ string) {
 			edit(t, folder+"/data/batch-2/cvr.json", func(b []byte) []byte { b[50] ^= 1; return b })

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/mldsa"
+
 	"sallyport/internal/dsse"
 	"sallyport/internal/manifest"
 	"sallyport/internal/strictjson"
@@ -21,14 +23,18 @@ const (
 	previous   = "a0a1a2a3a4a5a6a7a8a9aaabacadaeafa0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
 )
 
-// The keys of the vectors; FORMAT.md repeats the table. The private scalar of
-// each is its number.
+// The keys of the vectors; FORMAT.md repeats the table. The private scalar of an
+// ECDSA key is its number, the seed of an ML-DSA-65 key is 31 zeros and its number.
 const (
 	keyPrecinct = 1 // enrolled: precinct-1, source
 	keyWitness  = 2 // enrolled: office-1, ems
 	keyRevoked  = 3 // precinct-3, revoked
-	keyOtherAlg = 4 // precinct-4, enrolled for ml-dsa-65
 	keyUnknown  = 5 // not enrolled
+
+	mlPrecinct = 11 // ML-DSA-65, the others as above
+	mlWitness  = 12
+	mlRevoked  = 13
+	mlUnknown  = 15
 )
 
 // testKey signs with RFC 6979, so that vectors can be made again byte for byte.
@@ -56,6 +62,54 @@ func (k testKey) Sign(_ context.Context, digest [32]byte) ([]byte, error) {
 	return k.private.Sign(nil, digest[:], crypto.SHA256)
 }
 
+func (k testKey) public() dsse.PublicKey {
+	pub, err := dsse.NewP256Key(&k.private.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return pub
+}
+
+// mlKey signs deterministically, for the same reason.
+type mlKey struct{ private *mldsa.PrivateKey }
+
+func mlKeyOf(params mldsa.Parameters, n byte) mlKey {
+	seed := make([]byte, mldsa.PrivateKeySize)
+	seed[len(seed)-1] = n
+	k, err := mldsa.NewPrivateKey(params, seed)
+	if err != nil {
+		panic(err)
+	}
+	return mlKey{k}
+}
+
+func ml(n byte) mlKey { return mlKeyOf(mldsa.MLDSA65(), n) }
+
+func (k mlKey) public() dsse.PublicKey {
+	pub, err := dsse.NewMLDSA65Key(k.private.PublicKey())
+	if err != nil {
+		panic(err)
+	}
+	return pub
+}
+
+func (k mlKey) KeyID() string { return k.public().KeyID() }
+
+func (k mlKey) SignMessage(_ context.Context, m *dsse.Message) ([]byte, error) {
+	return k.private.SignDeterministic(m.PAE(), nil)
+}
+
+// signer returns the key of this number, of whichever algorithm.
+func signer(n byte) interface {
+	manifest.Signer
+	public() dsse.PublicKey
+} {
+	if n >= mlPrecinct {
+		return ml(n)
+	}
+	return key(n)
+}
+
 // testPolicy objects when it is asked in another order than the specification's.
 type testPolicy struct {
 	tb     testing.TB
@@ -70,19 +124,19 @@ func (p *testPolicy) Key(id string) (manifest.Key, error) {
 		p.tb.Error("a key was asked for after Permit")
 	}
 	p.asked[id] = true
-	for n, k := range map[byte]manifest.Key{
-		keyPrecinct: {Alg: manifest.AlgP256, StationID: "precinct-1", Role: "source"},
-		keyWitness:  {Alg: manifest.AlgP256, StationID: "office-1", Role: "ems"},
-		keyRevoked:  {StationID: "precinct-3"},
-		keyOtherAlg: {Alg: "ml-dsa-65", StationID: "precinct-4", Role: "source"},
-	} {
-		if key(n).KeyID() != id {
+	for _, n := range []byte{keyPrecinct, keyWitness, keyRevoked, mlPrecinct, mlWitness, mlRevoked} {
+		k := manifest.Key{Public: signer(n).public()}
+		if k.Public.KeyID() != id {
 			continue
 		}
-		if n == keyRevoked {
-			return manifest.Key{}, verdict.New(verdict.SignerRevoked, k.StationID, "revoked in epoch 2")
+		switch n {
+		case keyPrecinct, mlPrecinct:
+			k.StationID, k.Role = "precinct-1", "source"
+		case keyWitness, mlWitness:
+			k.StationID, k.Role = "office-1", "ems"
+		default:
+			return manifest.Key{}, verdict.New(verdict.SignerRevoked, "precinct-3", "revoked in epoch 2")
 		}
-		k.ID, k.Public = id, &key(n).private.PublicKey
 		return k, nil
 	}
 	return manifest.Key{}, verdict.New(verdict.SignerUnknown, "key "+id, "")
@@ -95,8 +149,11 @@ func (p *testPolicy) Permit(m *manifest.Payload, keys []manifest.Key) error {
 	if len(keys) != len(p.asked) {
 		p.tb.Errorf("Permit got %d keys, %d signed", len(keys), len(p.asked))
 	}
-	if keys[0].ID != m.Signer.KeyID || keys[0].StationID != m.Signer.StationID {
-		p.tb.Errorf("the first key is %s of %s, not the payload's own signer", keys[0].ID, keys[0].StationID)
+	if id := keys[0].Public.KeyID(); id != m.Signer.KeyID || keys[0].StationID != m.Signer.StationID {
+		p.tb.Errorf("the first key is %s of %s, not the payload's own signer", id, keys[0].StationID)
+	}
+	if _, ok := keys[0].Public.ECDSA(); !ok {
+		p.tb.Errorf("the payload's own signer is a key of %s", keys[0].Public.Alg())
 	}
 	if m.Jurisdiction != "ocd-division/country:us/state:xx" {
 		return verdict.New(verdict.WrongJurisdiction, "jurisdiction", "%s", m.Jurisdiction)
@@ -158,7 +215,7 @@ func enclose(tb testing.TB, payload []byte, keys ...byte) []byte {
 	tb.Helper()
 	e := &dsse.Envelope{Payload: payload, PayloadType: manifest.PayloadType}
 	for _, n := range keys {
-		if err := e.Sign(tb.Context(), key(n)); err != nil {
+		if err := e.Sign(tb.Context(), signer(n)); err != nil {
 			tb.Fatal(err)
 		}
 	}

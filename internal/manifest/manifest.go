@@ -140,14 +140,18 @@ type (
 )
 
 // Seal checks a payload as [Verify] will, signs it with each signer and returns
-// the envelope. One of the signers must be the payload's own signer key. Errors
-// about the payload carry a finding.
+// the envelope. One of the signers must be the payload's own signer key, which is
+// one of ECDSA. Errors about the payload carry a finding.
 func Seal(ctx context.Context, p *Payload, signers ...Signer) ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, fmt.Errorf("cannot seal the package: %w", err)
 	}
-	if !slices.ContainsFunc(signers, func(s Signer) bool { return s.KeyID() == p.Signer.KeyID }) {
-		return nil, errors.New("cannot seal the package: the key that signer.key_id names is not among the signers")
+	own := func(s Signer) bool {
+		_, p256 := s.(dsse.DigestSigner)
+		return p256 && s.KeyID() == p.Signer.KeyID
+	}
+	if !slices.ContainsFunc(signers, own) {
+		return nil, errors.New("cannot seal the package: the key that signer.key_id names is no ECDSA key among the signers")
 	}
 	payload, err := strictjson.Encode(p)
 	if err != nil {

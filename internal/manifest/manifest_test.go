@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,10 @@ func TestSealRefusesWhatVerifyWouldRefuse(t *testing.T) {
 	if _, err := reason(base()); !strings.Contains(err.Error(), "signer.key_id") {
 		t.Errorf("signed by nobody: %v", err)
 	}
+	own := base(func(p *manifest.Payload) { p.Signer.KeyID = ml(mlPrecinct).KeyID() })
+	if _, err := reason(own, key(keyPrecinct), ml(mlPrecinct)); !strings.Contains(err.Error(), "signer.key_id") {
+		t.Errorf("the payload names an ML-DSA key: %v", err)
+	}
 	gone := errors.New("the TPM is gone")
 	if _, err := reason(base(), failingSigner{key(keyPrecinct), gone}); !errors.Is(err, gone) {
 		t.Errorf("the signer's error is lost: %v", err)
@@ -120,6 +125,37 @@ func TestAPolicyThatGivesAnotherKeyIsNotBelieved(t *testing.T) {
 	}
 }
 
+// nonePolicy gives the zero key.
+type nonePolicy struct{ *testPolicy }
+
+func (nonePolicy) Key(string) (manifest.Key, error) { return manifest.Key{}, nil }
+
+func TestAPolicyThatGivesNoKeyIsNotBelieved(t *testing.T) {
+	v, err := manifest.Verify(enclose(t, encode(t, base()), keyPrecinct), packageID, nonePolicy{newPolicy(t)})
+	if _, isFinding := verdict.Find(err); err == nil || v != nil || isFinding {
+		t.Fatalf("got %v, %v; want a fault of this station", v, err)
+	}
+}
+
+// TestAllSignersOfAHybridAreNamed: whoever asks the policy again later asks for
+// the same keys.
+func TestAllSignersOfAHybridAreNamed(t *testing.T) {
+	envelope, err := manifest.Seal(t.Context(), base(), ml(mlPrecinct), key(keyPrecinct))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := manifest.Verify(envelope, packageID, newPolicy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{key(keyPrecinct).KeyID(), ml(mlPrecinct).KeyID()}; !slices.Equal(v.KeyIDs(), want) {
+		t.Errorf("key ids are %v, want %v", v.KeyIDs(), want)
+	}
+	if err := v.Recheck(newPolicy(t)); err != nil {
+		t.Errorf("the same policy refuses it the second time: %v", err)
+	}
+}
+
 // TestALongListCostsNoMemoryPerFile notices when lists of files no longer take
 // the short way through the decoder.
 func TestALongListCostsNoMemoryPerFile(t *testing.T) {
@@ -134,24 +170,31 @@ func TestALongListCostsNoMemoryPerFile(t *testing.T) {
 	}
 }
 
-func BenchmarkVerify20000Files(b *testing.B) {
-	envelope := enclose(b, encode(b, base(numbered(20_000))), keyPrecinct)
-	b.SetBytes(int64(len(envelope)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := manifest.Verify(envelope, packageID, newPolicy(b)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
+// heldPolicy holds its keys parsed, as a station does.
+type heldPolicy map[string]manifest.Key
 
-func BenchmarkVerify100000Files(b *testing.B) {
-	envelope := enclose(b, encode(b, base(numbered(100_000))), keyPrecinct)
-	b.SetBytes(int64(len(envelope)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := manifest.Verify(envelope, packageID, newPolicy(b)); err != nil {
-			b.Fatal(err)
+func (p heldPolicy) Key(id string) (manifest.Key, error)            { return p[id], nil }
+func (p heldPolicy) Permit(*manifest.Payload, []manifest.Key) error { return nil }
+
+// BenchmarkVerify is what a package costs beside reading its files.
+func BenchmarkVerify(b *testing.B) {
+	held := heldPolicy{}
+	for _, n := range []byte{keyPrecinct, mlPrecinct} {
+		k := signer(n).public()
+		held[k.KeyID()] = manifest.Key{Public: k, StationID: "precinct-1", Role: "source"}
+	}
+	for _, files := range []int{100, 20_000, 100_000} {
+		for name, keys := range map[string][]byte{"ecdsa": {keyPrecinct}, "hybrid": {keyPrecinct, mlPrecinct}} {
+			b.Run(fmt.Sprintf("%d-files/%s", files, name), func(b *testing.B) {
+				envelope := enclose(b, encode(b, base(numbered(files))), keys...)
+				b.SetBytes(int64(len(envelope)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := manifest.Verify(envelope, packageID, held); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }

@@ -13,7 +13,7 @@ func Recall(envelope []byte, digest [sha256.Size]byte) (*Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, have := e.Digests(); have != digest {
+	if e.Message().PayloadDigest() != digest {
 		return nil, errors.New("the envelope is not the one that was verified: its payload has another digest")
 	}
 	return parsePayload(e.Payload())

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -13,14 +12,13 @@ import (
 	"sallyport/internal/verdict"
 )
 
-// AlgP256 is the only algorithm of keys that this version verifies.
-const AlgP256 = "ecdsa-p256-sha256"
+// AlgP256 is [dsse.AlgP256].
+const AlgP256 = dsse.AlgP256
 
-// Key is one enrolled key, as a [Policy] knows it.
+// Key is one enrolled key, as a [Policy] knows it. Its id and its algorithm are
+// those of the public key; neither is ever taken from an envelope.
 type Key struct {
-	ID        string // see dsse.KeyID
-	Alg       string // such as [AlgP256]; taken from the enrolment, never from an envelope
-	Public    *ecdsa.PublicKey
+	Public    dsse.PublicKey
 	StationID string
 	Role      string
 }
@@ -32,8 +30,9 @@ type Policy interface {
 	// The id is foreign but has the form of a key id.
 	Key(keyID string) (Key, error)
 	// Permit says whether these signers may send this package to this station now:
-	// role and kind, jurisdiction, election, audience, trust epoch. It is asked
-	// last; each key has verified and the first is the payload's own signer.
+	// role and kind, jurisdiction, election, audience, trust epoch, and whether an
+	// ML-DSA key must have signed too. It is asked last; each key has verified and
+	// the first is the payload's own signer, an ECDSA key.
 	Permit(p *Payload, keys []Key) error
 }
 
@@ -144,7 +143,7 @@ func Verify(envelope []byte, folder string, pol Policy) (*Verified, error) {
 	}
 	v := &Verified{payload: p, digest: digest, envelope: sha256.Sum256(envelope)}
 	for _, k := range keys {
-		v.keyIDs = append(v.keyIDs, k.ID)
+		v.keyIDs = append(v.keyIDs, k.Public.KeyID())
 	}
 	return v, nil
 }
@@ -152,33 +151,38 @@ func Verify(envelope []byte, folder string, pol Policy) (*Verified, error) {
 // verifySignatures demands that every signature belongs to an enrolled key and
 // verifies. One that cannot be checked would be carried along as if it said
 // something, so it refuses the envelope. All keys are asked for first: no
-// arithmetic is done for a sender who is not enrolled. It returns the digest of
-// the payload too, which comes with the work.
+// arithmetic is done for a sender who is not enrolled, and none for ML-DSA keys
+// alone, so that the payload is copied for them only after an ECDSA signature
+// stood. It returns the digest of the payload too, which comes with the work.
 func verifySignatures(e *dsse.Sealed, pol Policy) (_ []Key, payload [32]byte, _ error) {
 	keys := make([]Key, len(e.Signatures))
+	public := make([]dsse.PublicKey, len(e.Signatures))
 	for i, s := range e.Signatures {
 		k, err := pol.Key(s.KeyID)
 		if err != nil {
 			return nil, payload, err
 		}
-		if k.Alg != AlgP256 {
-			return nil, payload, verdict.New(verdict.SignerNotPermitted, "key "+s.KeyID, "is enrolled for %q; this version of Sallyport verifies only %s", k.Alg, AlgP256)
-		}
-		if id, err := dsse.KeyID(k.Public); err != nil {
-			return nil, payload, fmt.Errorf("cannot use the enrolled key %s: %w", s.KeyID, err)
-		} else if id != s.KeyID || k.ID != s.KeyID {
+		if !k.Public.Valid() || k.Public.KeyID() != s.KeyID {
 			return nil, payload, fmt.Errorf("cannot use the enrolled key %s: the trust policy gave another key", s.KeyID)
 		}
-		keys[i] = k
+		keys[i], public[i] = k, k.Public
 	}
-	digest, payload := e.Digests()
-	for i, s := range e.Signatures {
-		if err := dsse.VerifyP256(keys[i].Public, digest, s.Sig); err != nil {
-			return nil, payload, verdict.New(verdict.SignatureInvalid, fmt.Sprintf("signature %d of %d", i+1, len(keys)), "%s, key %s: %v", keys[i].StationID, s.KeyID, err)
-		}
+	if !slices.ContainsFunc(public, isP256) {
+		return nil, payload, verdict.New(verdict.SignerNotPermitted, "signatures", "none is by a key of %s; %s only stands beside one", dsse.AlgP256, dsse.AlgMLDSA65)
 	}
-	return keys, payload, nil
+	m := e.Message()
+	err := dsse.VerifyAll(m, e.Signatures, public)
+	var bad *dsse.SignatureError
+	if errors.As(err, &bad) {
+		return nil, payload, verdict.New(verdict.SignatureInvalid, fmt.Sprintf("signature %d of %d", bad.Index+1, len(keys)), "%s, key %s (%s): %v", keys[bad.Index].StationID, bad.KeyID, public[bad.Index].Alg(), bad.Err)
+	}
+	if err != nil {
+		return nil, payload, err
+	}
+	return keys, m.PayloadDigest(), nil
 }
+
+func isP256(k dsse.PublicKey) bool { return k.Alg() == dsse.AlgP256 }
 
 // parsePayload decodes and checks the bytes that enrolled keys signed. They are
 // still not trusted to be small: objects are counted before any are made.
@@ -202,10 +206,15 @@ func parsePayload(text string) (*Payload, error) {
 }
 
 // ownSignerFirst binds the station that the payload names to a key that signed.
+// It is the ECDSA key in the station's TPM, with whose counter seq belongs; an
+// ML-DSA key signs beside it and never stands for the station.
 func ownSignerFirst(p *Payload, keys []Key) ([]Key, error) {
-	i := slices.IndexFunc(keys, func(k Key) bool { return k.ID == p.Signer.KeyID })
+	i := slices.IndexFunc(keys, func(k Key) bool { return k.Public.KeyID() == p.Signer.KeyID })
 	if i < 0 {
 		return nil, verdict.New(verdict.SignerNotPermitted, "signer.key_id", "names the key %s, which did not sign", p.Signer.KeyID)
+	}
+	if alg := keys[i].Public.Alg(); alg != dsse.AlgP256 {
+		return nil, verdict.New(verdict.SignerNotPermitted, "signer.key_id", "names a key of %s; it must be the station's key of %s", alg, dsse.AlgP256)
 	}
 	if k := keys[i]; k.StationID != p.Signer.StationID || k.Role != p.Signer.Role {
 		return nil, verdict.New(verdict.SignerNotPermitted, "signer", "says station %s in the role %s; the key is enrolled for station %s in the role %s", p.Signer.StationID, p.Signer.Role, k.StationID, k.Role)

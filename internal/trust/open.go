@@ -102,7 +102,11 @@ func Open(envelope []byte, root *Root) (*Trusted, error) {
 			if err != nil {
 				return nil, err
 			}
-			t.keys[k.ID] = enrolled{s, k, manifest.Key{ID: k.ID, Alg: k.Alg, Public: pub, StationID: s.ID, Role: string(s.Role)}}
+			public, err := dsse.NewP256Key(pub)
+			if err != nil {
+				return nil, malformed("trust bundle", "%v", err)
+			}
+			t.keys[k.ID] = enrolled{s, k, manifest.Key{Public: public, StationID: s.ID, Role: string(s.Role)}}
 		}
 	}
 	return t, nil

@@ -60,9 +60,10 @@ func (p policy) Permit(m *manifest.Payload, keys []manifest.Key) error {
 		return verdict.New(verdict.SignerUnknown, "", "no enrolled key signed")
 	}
 	for i, k := range keys {
-		e, ok := p.t.keys[k.ID]
+		id := k.Public.KeyID()
+		e, ok := p.t.keys[id]
 		if !ok {
-			return verdict.New(verdict.SignerUnknown, "key "+k.ID, "is not in trust bundle %d", p.t.Version())
+			return verdict.New(verdict.SignerUnknown, "key "+id, "is not in trust bundle %d", p.t.Version())
 		}
 		if err := inSequence(m, e, i == 0); err != nil {
 			return err

@@ -47,6 +47,7 @@ var table = map[string]rule{
 	"internal/tpm/attest": {"dsse strictjson", "statements of TPMs are judged without a TPM"},
 	"internal/trust":      {"dsse durable limit manifest naming strictjson tpm/attest verdict", "a format and its store; the TPM itself is not needed to judge others"},
 	"internal/config":     {"naming usb", "a format; it shares the grammar of names and of USB rules"},
+	"internal/eventlog":   {"", "a leaf: bytes to words; the TPM's own values are compared by whoever has them"},
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},

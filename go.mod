@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	filippo.io/mldsa v1.0.0 // ML-DSA-65 (FIPS 204), and its keys as SubjectPublicKeyInfo: the code of crypto/mldsa of Go 1.27, which it becomes a wrapper of
+	filippo.io/age v1.3.2 // key files under a passphrase, which the program age opens as well; alive (v1.3.2 is of August 2026), brings x/crypto and filippo.io/hpke, no network
 	github.com/alecthomas/kong v1.17.0 // command lines: grammar, help and validation from tagged structs
 	github.com/coreos/go-systemd/v22 v22.7.0 // what systemd hears: ready, status, watchdog (package daemon alone, which imports nothing further)
 	github.com/go-json-experiment/json v1.27.2 // strict JSON: refuses duplicate names and bad UTF-8, streams large CVR files; the coming encoding/json/v2
@@ -22,6 +23,7 @@ require (
 )
 
 require (
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
@@ -29,6 +31,7 @@ require (
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect

@@ -52,7 +52,8 @@ var table = map[string]rule{
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},
 
-	"internal/tpm": {"dsse tpm/attest verdict", "the only owner of the TPM"},
+	"internal/tpm":    {"dsse tpm/attest verdict", "the only owner of the TPM"},
+	"internal/signer": {"dsse durable verdict", "keys of authorities outside a TPM; who is trusted is not its business"},
 
 	"internal/volume/layout":    {"limit medium verdict", "parsers take bytes and give shapes"},
 	"internal/volume/parttable": {"limit verdict volume/layout", "as above"},
@@ -110,6 +111,7 @@ var closure = map[string]map[string]string{
 	"cmd/sallyportd": {
 		"net/http": "no network", "crypto/tls": "no network", "runtime/cgo": "static programs",
 		"sallyport/internal/volume": "media are parsed in the confined reader alone", "sallyport/internal/reader/child": "as above",
+		"sallyport/internal/signer": "the daemon signs with its TPM alone and starts nothing but the reader",
 	},
 	"cmd/sallyport": {
 		"net/http": "no network", "crypto/tls": "no network", "runtime/cgo": "static programs",
@@ -123,7 +125,7 @@ var forbidden = map[string]struct {
 	but    []string
 }{
 	"net":           {"the only sockets are unix sockets, and only these packages open them", []string{"internal/control", "internal/reader", "internal/tpm", "internal/cli", "internal/unixsock", "internal/usb/link", "internal/service", "internal/usbd", "internal/station"}},
-	"os/exec":       {"only the reader is started", []string{"internal/reader"}},
+	"os/exec":       {"only the reader is started, and by the command line pkcs11-tool: static programs cannot load a PKCS#11 module", []string{"internal/reader", "internal/signer"}},
 	"unsafe":        {"system calls without a wrapper in x/sys", []string{"internal/control", "internal/sandbox", "internal/vault", "internal/reader", "internal/reader/child"}},
 	"encoding/json": {"it accepts duplicates, other case and bad UTF-8: use strictjson", nil},
 	"math/rand":     {"identifiers come from crypto/rand", nil},

@@ -41,6 +41,7 @@ var table = map[string]rule{
 	"internal/service":    {"", "a leaf: systemd's sockets and words"},
 	"internal/unixsock":   {"", "a leaf: what unix sockets carry besides bytes"},
 	"internal/sandbox":    {"", "a leaf: it must be in force before anything else of ours runs"},
+	"internal/fat32":      {"", "a leaf: makes file systems of our own files; it knows no package and no key, and reads no foreign medium"},
 
 	"internal/dsse":       {"limit strictjson", "a format knows nothing of devices, keys' owners or stores"},
 	"internal/manifest":   {"dsse limit naming strictjson verdict", "a format; who is trusted stands behind its Policy interface"},
@@ -86,7 +87,7 @@ var table = map[string]rule{
 	"internal/hotplug": {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control": {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
 	"internal/station": {"audit config control durable ems floor hotplug intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
-	"internal/cli":     {"audit config control durable ems hotplug intake limit manifest medium naming reader service station trust verdict", "the command line, which can be its own daemon"},
+	"internal/cli":     {"audit config control durable ems fat32 hotplug intake limit manifest medium naming reader service station trust verdict", "the command line, which can be its own daemon"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

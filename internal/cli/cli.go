@@ -47,8 +47,8 @@ type commands struct {
 	Watch      watchCmd      `cmd:"" help:"Show the USB ports live: what is inserted, how far it is, the verdict, and when to take it out."`
 	Intake     intakeCmd     `cmd:"" help:"Take a medium: read it once, verify it, admit or hold it."`
 	Inspect    inspectCmd    `cmd:"" help:"List any medium through the confined reader; needs no station, TPM or trust."`
-	Seal       sealCmd       `cmd:"" help:"Seal files into a signed package folder, to be copied to a medium."`
-	SealAgain  sealAgainCmd  `cmd:"" help:"Write the manifest of a sealed package once more, when its first copy was lost."`
+	Seal       sealCmd       `cmd:"" help:"Seal files into a signed package: a folder, an image or a whole medium."`
+	SealAgain  sealAgainCmd  `cmd:"" help:"Write a sealed package once more, when its first copy was lost."`
 	Quarantine quarantineCmd `cmd:"" help:"What is held, and why."`
 	Log        logCmd        `cmd:"" help:"The audit log."`
 	Trust      trustCmd      `cmd:"" help:"Who may sign what: the trust bundle of the election authority."`

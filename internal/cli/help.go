@@ -63,23 +63,28 @@ Exit status: 0 nothing is wrong, 3 damaged (an intake would hold it), 5 could no
 
 // Help implements kong.HelpProvider.
 func (sealAgainCmd) Help() string {
-	return `Nothing is signed: the station keeps the envelope of every package that it sealed and gives it out again. Receivers take the packages of a stream in their order, so one whose manifest was lost (a full medium, a pulled stick) would stop all that follow it. The files must be those that were sealed, or the receiver holds the package.
+	return `Nothing is signed: the station keeps the envelope of every package that it sealed and gives it out again. Receivers take the packages of a stream in their order, so one that was lost (a full medium, a pulled stick) would stop all that follow it. With --out only the manifest is written: the files must lie there already, and be those that were sealed, or the receiver holds the package. With --image or --device name the files as they were named to 'seal'; they are copied, and have to be those that were signed.
 
     sallyport seal-again 0827f516cd13c56f86ac17871f513aec --out /mnt
+    sallyport seal-again 0827f516cd13c56f86ac17871f513aec --device /dev/sdb --erase notices/
 
 Exit status: 0 done, 1 failed, 2 usage or not a package of this station, 5 could not be checked.`
 }
 
 // Help implements kong.HelpProvider.
 func (sealCmd) Help() string {
-	return `The files are read once: what is hashed is what is written to DIR/SALLYPORT/<package id>/data. It is made durable and read back from the medium, and has to be the same. Then the station's TPM signs the list, and only then the manifest is written: a package without one is never accepted. When anything goes wrong before the signature, nothing of the package stays behind; after it, 'sallyport seal-again' writes the manifest.
+	return `The files are read once: what is hashed is what is written. It is made durable and read back from the medium, and has to be the same. Then the station's TPM signs the list, which comes from the files of this machine and never from what was read back, and only then the manifest is written: a package without one is never accepted. When anything goes wrong before the signature, nothing of the package stays behind; after it, 'sallyport seal-again' writes the very package once more. To seal the same files again makes a new package with a sequence of its own, and says so.
 
     sallyport seal --kind election-definition --audience ems-1 \
         --election county-2026 --out /mnt definition.json
     sallyport seal --kind cvr-export --audience ems-1 --election county-2026 \
-        --definition definition.json --out /mnt cvr-1.json cvr-2.json
-    sallyport seal --kind media-set --audience '*' --out /mnt notices/
+        --definition definition.json --image cvr.img cvr-1.json cvr-2.json
+    sallyport seal --kind media-set --audience '*' --device /dev/sdb notices/
     sallyport seal --kind media-set --audience '*' --dry-run notices/    (signs and writes nothing)
+
+--out writes to DIR/SALLYPORT/<package id>, on whatever file system is there. --image makes a new file and --device takes a whole disk: either gets a partition table and one FAT32, whose boot sector is written last, so that a medium that was cut off shows no package; at the end all of it is read back once more. Files of 4 GiB and more need a medium with exFAT, mounted, and --out.
+
+--device destroys everything on the disk. Without --erase it shows which disk that is and ends. It must not be mounted, and neither may one of its partitions; when the writing fails, it is left without a file system.
 
 A folder's files keep their paths below it. Names have letters, digits and . _ - only, at most 64 characters, six folders deep; links, pipes and devices are refused. The station's own trust bundle is asked first, so that a package which every receiver would hold is not sealed at all.
 

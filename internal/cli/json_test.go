@@ -12,7 +12,7 @@ import (
 
 // withoutTime removes what differs from call to call of any command.
 func withoutTime(doc map[string]any) map[string]any {
-	for _, volatile := range []string{"daemon", "log_entries", "free_bytes", "package_id", "folder", "digest", "seq", "file"} {
+	for _, volatile := range []string{"daemon", "log_entries", "free_bytes", "package_id", "folder", "image", "digest", "seq", "file"} {
 		delete(doc, volatile)
 	}
 	return doc
@@ -75,7 +75,10 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 		"no command": {s, func() []string { return []string{"frobnicate"} }, 2},
 		"init again": {s, func() []string { return []string{"init", "--root", o.Dir + "/root.json"} }, 1},
 		"seal": {o.Source, func() []string {
-			return []string{"seal", "--kind", "media-set", "--audience", s.ID, "--out", out("p"), o.Small("definition.json")}
+			return []string{"seal", "--kind", "media-set", "--audience", s.ID, "--out", out("p"), write(t, out("a.bin"), noise(n, 100))}
+		}, 0},
+		"seal to an image": {o.Source, func() []string {
+			return []string{"seal", "--kind", "media-set", "--audience", s.ID, "--image", out("p"), write(t, out("a.bin"), noise(n, 100))}
 		}, 0},
 		"trust issue": {o.Authority, func() []string {
 			return []string{"trust", "issue", "--out", out("b"), "--elections", testoffice.ElectionID, o.Source.File("record.json") + "=election-definition,cvr-export,media-set"}

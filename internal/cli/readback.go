@@ -51,13 +51,17 @@ func hashAgain(name string) (size int64, sum string, err error) {
 }
 
 // sealPlan is what 'seal --dry-run' prints: what would be signed, but for what
-// only the signing gives (package id, sequence, time).
+// only the signing gives (package id, sequence, package before it, time).
 type sealPlan struct {
 	Kind           manifest.Kind   `json:"kind"`
+	Jurisdiction   string          `json:"jurisdiction"`
 	ElectionID     string          `json:"election_id,omitzero"`
 	ElectionSHA256 string          `json:"election_sha256,omitzero"`
 	Audience       string          `json:"audience"`
-	Stream         string          `json:"stream,omitzero"` // empty: one for kind and audience
+	Stream         string          `json:"stream"`
+	TrustEpoch     int64           `json:"trust_epoch"`
+	Station        string          `json:"station"`
+	Role           string          `json:"role"`
 	Files          []manifest.File `json:"files"`
 	Bytes          int64           `json:"bytes"`
 	Warnings       []string        `json:"warnings"`
@@ -65,11 +69,16 @@ type sealPlan struct {
 
 // plan makes everything that seal would, but writes and signs nothing.
 func (c *sealCmd) plan(a *app, s *session, inputs []input) (*sealPlan, error) {
-	p := &sealPlan{Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream}
-	var err error
-	if p.Warnings, err = c.permitted(s); err != nil {
+	own := s.cfg.Station
+	p := &sealPlan{Kind: manifest.Kind(c.Kind), Jurisdiction: own.Jurisdiction, ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream, Station: own.ID, Role: own.Role}
+	if p.Stream == "" {
+		p.Stream = station.DefaultStream(p.Kind, p.Audience)
+	}
+	trusted, warnings, err := c.permitted(s)
+	if err != nil {
 		return nil, err
 	}
+	p.TrustEpoch, p.Warnings = trusted.Version, warnings
 	args := station.SealArgs{Kind: p.Kind}
 	if c.Definition != "" {
 		if args.ElectionSHA256, err = hashFile(c.Definition); err != nil {
@@ -103,9 +112,11 @@ func (c *sealCmd) plan(a *app, s *session, inputs []input) (*sealPlan, error) {
 
 func (p *sealPlan) show(w io.Writer) {
 	fmt.Fprintf(w, "would seal a package of the kind %s for %s: %s, %s\n", p.Kind, p.Audience, count(len(p.Files), "file"), size(p.Bytes))
+	fmt.Fprintf(w, "  from station %s, role %s, jurisdiction %s, trust bundle %d\n", p.Station, p.Role, p.Jurisdiction, p.TrustEpoch)
 	if p.ElectionID != "" {
 		fmt.Fprintf(w, "  election %s, definition %s\n", p.ElectionID, p.ElectionSHA256)
 	}
+	fmt.Fprintf(w, "  stream %s; package id, sequence and time are decided when it is signed\n", p.Stream)
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, f := range p.Files {
 		fmt.Fprintf(tw, "  %d\t%s\t%s\t%s\n", f.Size, f.SHA256, f.Path, f.MediaType)

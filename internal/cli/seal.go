@@ -28,26 +28,30 @@ import (
 )
 
 type sealCmd struct {
-	Kind       string   `required:"" help:"Kind of package: ${kinds}." placeholder:"KIND"`
-	Audience   string   `required:"" help:"Station that the package is for, or * for every station of the jurisdiction." placeholder:"STATION"`
-	Election   string   `help:"Election that the package belongs to." placeholder:"ID"`
-	Definition string   `help:"Election definition that the package belongs to (its SHA-256 is signed). Not needed for an election-definition itself." placeholder:"FILE"`
-	Stream     string   `help:"Order in which this package stands; default: one for each kind and audience." placeholder:"NAME"`
-	Out        string   `help:"Folder to write the package to, such as the root of an empty mounted medium." placeholder:"DIR"`
-	DryRun     bool     `help:"Show what would be signed, and sign and write nothing."`
-	Files      []string `arg:"" help:"Files and folders to seal." placeholder:"FILE"`
+	Kind       string `required:"" help:"Kind of package: ${kinds}." placeholder:"KIND"`
+	Audience   string `required:"" help:"Station that the package is for, or * for every station of the jurisdiction." placeholder:"STATION"`
+	Election   string `help:"Election that the package belongs to." placeholder:"ID"`
+	Definition string `help:"Election definition that the package belongs to (its SHA-256 is signed). Not needed for an election-definition itself." placeholder:"FILE"`
+	Stream     string `help:"Order in which this package stands; default: one for each kind and audience." placeholder:"NAME"`
+	destination
+	DryRun bool     `help:"Show what would be signed, and sign and write nothing."`
+	Files  []string `arg:"" help:"Files and folders to seal." placeholder:"FILE"`
 }
 
 // sealedReport is what 'seal' prints.
 type sealedReport struct {
 	PackageID string `json:"package_id"`
-	Folder    string `json:"folder"`
-	Digest    string `json:"digest"`
-	Stream    string `json:"stream"`
-	Seq       int64  `json:"seq"`
-	Files     int    `json:"files"`
-	Bytes     int64  `json:"bytes"`
-	// Warnings say what makes it likely that a receiver will not take the package.
+	// Where the package is: one of the three.
+	Folder string `json:"folder,omitzero"`
+	Image  string `json:"image,omitzero"`
+	Device string `json:"device,omitzero"`
+	Digest string `json:"digest"`
+	Stream string `json:"stream"`
+	Seq    int64  `json:"seq"`
+	Files  int    `json:"files"`
+	Bytes  int64  `json:"bytes"`
+	// Warnings say what makes it likely that a receiver will not take the package,
+	// and that the same was sealed before.
 	Warnings []string `json:"warnings"`
 }
 
@@ -75,21 +79,35 @@ func (c *sealCmd) Run(a *app) (err error) {
 		return err
 	}
 	return a.print(report, func(w io.Writer) {
-		fmt.Fprintf(w, "sealed package %s: %s, %s, stream %s, sequence %d\n  %s\n", report.PackageID, count(report.Files, "file"), size(report.Bytes), report.Stream, report.Seq, verdict.Escape(report.Folder))
+		fmt.Fprintf(w, "sealed package %s: %s, %s, stream %s, sequence %d\n  %s\n", report.PackageID, count(report.Files, "file"), size(report.Bytes), report.Stream, report.Seq, verdict.Escape(report.Folder+report.Image+report.Device))
 		for _, warning := range report.Warnings {
 			fmt.Fprintln(w, "WARNING:", warning)
 		}
-		fmt.Fprintln(w, "Copy the folder SALLYPORT to the root of an empty medium, and nothing else.")
+		fmt.Fprintln(w, c.next())
 	})
+}
+
+// next says what to do with what was written, which was read back and compared.
+func (d *destination) next() string {
+	switch {
+	case d.Image != "":
+		return "Everything was read back and is good. Write the image to a medium as it is."
+	case d.Device != "":
+		return "Everything was read back and is good. Take the medium out."
+	}
+	return "Copy the folder SALLYPORT to the root of an empty medium, and nothing else."
 }
 
 // check refuses what no manifest may say, before any file is read.
 func (c *sealCmd) check() error {
 	kind := manifest.Kind(c.Kind)
 	needs := []manifest.Kind{manifest.ElectionDefinition, manifest.BallotPackage, manifest.CVRExport, manifest.ResultsReport, manifest.UOCAVAExport}
+	named, err := c.named()
 	switch {
-	case c.Out == "" && !c.DryRun:
-		return control.Failf(control.CodeUsage, "say where the package goes: --out DIR, or --dry-run to see what would be signed")
+	case err != nil:
+		return err
+	case !named && !c.DryRun:
+		return control.Failf(control.CodeUsage, "say where the package goes: --out DIR, --image FILE or --device DEVICE, or --dry-run to see what would be signed")
 	case !slices.Contains(manifest.Kinds(), kind):
 		return control.Failf(control.CodeUsage, "%q is no kind of package; there are %s", verdict.Escape(c.Kind), station.KindNames())
 	case c.Election == "" && slices.Contains(needs, kind):
@@ -112,10 +130,9 @@ func (c *sealCmd) check() error {
 // the package: the polling place must hear of a mistake at the polling place.
 // What every receiver with this bundle refuses is refused here; what only makes
 // refusal likely is a warning.
-func (c *sealCmd) permitted(s *session) (warnings []string, err error) {
-	var t station.Trust
+func (c *sealCmd) permitted(s *session) (t station.Trust, warnings []string, err error) {
 	if err := s.do(station.OpTrustShow, station.NoArgs{}, nil, &t); err != nil {
-		return nil, err
+		return t, nil, err
 	}
 	kind, own := manifest.Kind(c.Kind), s.cfg.Station
 	at := slices.IndexFunc(t.Stations, func(st trust.Station) bool { return st.ID == own.ID })
@@ -124,31 +141,29 @@ func (c *sealCmd) permitted(s *session) (warnings []string, err error) {
 	}
 	switch {
 	case at < 0:
-		return nil, deny("this station (%s) is not enrolled in trust bundle %d", own.ID, t.Version)
+		return t, nil, deny("this station (%s) is not enrolled in trust bundle %d", own.ID, t.Version)
 	case !trust.Allowed(t.Stations[at].Role, kind):
-		return nil, control.Failf(string(verdict.SignerNotPermitted), "cannot seal the package: a station of the role %s never seals the kind %s", t.Stations[at].Role, kind)
+		return t, nil, control.Failf(string(verdict.SignerNotPermitted), "cannot seal the package: a station of the role %s never seals the kind %s", t.Stations[at].Role, kind)
 	case !slices.Contains(t.Stations[at].Kinds, kind):
-		return nil, deny("trust bundle %d does not allow this station (%s) to seal the kind %s", t.Version, own.ID, kind)
+		return t, nil, deny("trust bundle %d does not allow this station (%s) to seal the kind %s", t.Version, own.ID, kind)
 	case c.Election != "" && !slices.Contains(t.Stations[at].Elections, c.Election):
-		return nil, deny("trust bundle %d does not allow this station (%s) to seal for the election %s", t.Version, own.ID, c.Election)
+		return t, nil, deny("trust bundle %d does not allow this station (%s) to seal for the election %s", t.Version, own.ID, c.Election)
 	}
 	warnings = []string{}
 	if c.Audience != manifest.AudienceAll && !slices.ContainsFunc(t.Stations, func(st trust.Station) bool { return st.ID == c.Audience }) {
 		warnings = append(warnings, fmt.Sprintf("trust bundle %d knows no station %s: only a station of that very id will take this package", t.Version, c.Audience))
 	}
-	return warnings, nil
+	return t, warnings, nil
 }
 
 // seal copies, has the station sign and writes the manifest last. On any error
-// nothing of the package stays behind.
+// before the signature nothing of the package stays behind.
 func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err error) {
 	id := make([]byte, 16)
 	rand.Read(id) // never fails (crypto/rand)
 	args := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream}
-	root := filepath.Join(c.Out, "SALLYPORT")
-	folder := filepath.Join(root, args.PackageID)
-	r = &sealedReport{PackageID: args.PackageID, Folder: folder}
-	if r.Warnings, err = c.permitted(s); err != nil {
+	r = &sealedReport{PackageID: args.PackageID, Image: c.Image, Device: c.Device}
+	if _, r.Warnings, err = c.permitted(s); err != nil {
 		return nil, err
 	}
 	if c.Definition != "" {
@@ -156,38 +171,33 @@ func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(folder, "data"), 0o755); err != nil {
-		return nil, control.Failf(control.CodeUsage, "cannot write the package: %v", err)
-	}
-	signed := false
-	defer func() {
-		if err != nil && !signed {
-			err = errors.Join(err, os.RemoveAll(folder))
-			_ = os.Remove(root) // only when it is empty: others may have put packages there
-		}
-	}()
-	if args.Files, r.Bytes, err = copyAll(a, inputs, filepath.Join(folder, "data")); err != nil {
+	to, err := c.place(a, args.PackageID, inputs)
+	if err != nil {
 		return nil, err
 	}
-	if err := syncFolder(folder); err != nil {
-		return nil, err
-	}
-	// Before anything is signed, the medium must show that it kept what was written.
-	if err := readBack(filepath.Join(folder, "data"), args.Files); err != nil {
-		return nil, err
-	}
-	if err := c.ownDefinition(&args); err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, to.close()) }()
 	var sealed station.Sealed
-	if err := s.do(station.OpSeal, args, nil, &sealed); err != nil {
-		return nil, err
+	args.Files, err = to.write(a)
+	if err == nil {
+		err = c.ownDefinition(&args)
 	}
-	signed = true
+	if err == nil {
+		err = s.do(station.OpSeal, args, nil, &sealed)
+	}
+	if err != nil {
+		return nil, to.undo(err)
+	}
+	if f, ok := to.(*folder); ok {
+		r.Folder = f.path
+	}
 	r.Digest, r.Stream, r.Seq, r.Files = sealed.Digest, sealed.Stream, sealed.Seq, len(args.Files)
-	// Not CreateFile: the folder is new and ours alone, and file systems of media
-	// mounted through FUSE do not know how to rename without replacing.
-	return r, writeManifest(r.Folder, &sealed)
+	for _, f := range args.Files {
+		r.Bytes += f.Size
+	}
+	if b := sealed.Before; b != nil {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the same files were sealed before as package %s, sequence %d; this is a new package with sequence %d. To write the first one once more, use 'sallyport seal-again %s'", b.PackageID, b.Seq, sealed.Seq, b.PackageID))
+	}
+	return r, to.finish(a, &sealed)
 }
 
 // ownDefinition: a package that is an election definition belongs to itself.
@@ -301,7 +311,7 @@ func syncFolder(dir string) error {
 }
 
 // copyAll copies every input into dir and returns what was written.
-func copyAll(a *app, inputs []input, dir string) (files []manifest.File, total int64, err error) {
+func copyAll(a *app, inputs []input, dir string) (files []manifest.File, err error) {
 	bar := newBar(a.err)
 	defer bar.end()
 	progress := control.Progress{Phase: "copying"}
@@ -316,15 +326,14 @@ func copyAll(a *app, inputs []input, dir string) (files []manifest.File, total i
 			return a.ctx.Err()
 		})
 		if errors.Is(err, context.Canceled) {
-			return nil, 0, a.interrupted("nothing was sealed and nothing of the package was left behind")
+			return nil, a.interrupted("nothing was sealed and nothing of the package was left behind")
 		}
 		if err != nil {
-			return nil, 0, control.Failf(codeFailed, "cannot seal %s: %v", verdict.Escape(in.source), err)
+			return nil, control.Failf(codeFailed, "cannot seal %s: %v", verdict.Escape(in.source), err)
 		}
 		files = append(files, f)
-		total += f.Size
 	}
-	return files, total, nil
+	return files, nil
 }
 
 // copyTo copies the file through buf and hashes what it writes; step is told
@@ -390,22 +399,73 @@ func hashFile(name string) (string, error) {
 
 type sealAgainCmd struct {
 	Package string `arg:"" help:"The package's id, as 'seal' printed it or as its folder is called."`
-	Out     string `required:"" help:"Folder that holds SALLYPORT/<package id>/data with the package's files." placeholder:"DIR"`
+	destination
+	Files []string `arg:"" optional:"" help:"With --image or --device: the files and folders that were sealed, as they were named then." placeholder:"FILE"`
 }
 
 func (c *sealAgainCmd) Run(a *app) error {
-	folder := filepath.Join(c.Out, "SALLYPORT", c.Package)
-	if st, err := os.Stat(filepath.Join(folder, "data")); err != nil || !st.IsDir() {
-		return control.Failf(control.CodeUsage, "%s has no folder data: copy the package's files there first", verdict.Escape(folder))
+	named, err := c.named()
+	switch {
+	case err != nil:
+		return err
+	case !named:
+		return control.Failf(control.CodeUsage, "say where the package is, with --out DIR, or where it goes, with --image FILE or --device DEVICE and its files")
+	case c.Out == "" && len(c.Files) == 0:
+		return control.Failf(control.CodeUsage, "name the files that were sealed: they are copied once more")
+	case c.Out != "" && len(c.Files) > 0:
+		return control.Failf(control.CodeUsage, "with --out the files are already in DIR/SALLYPORT/<package id>/data: name none")
+	}
+	at := filepath.Join(c.Out, "SALLYPORT", c.Package)
+	if c.Out != "" {
+		if st, err := os.Stat(filepath.Join(at, "data")); err != nil || !st.IsDir() {
+			return control.Failf(control.CodeUsage, "%s has no folder data: copy the package's files there first", verdict.Escape(at))
+		}
 	}
 	var sealed station.Sealed
 	if err := a.do(station.OpSealAgain, station.SealAgainArgs{PackageID: c.Package}, nil, &sealed); err != nil {
 		return err
 	}
-	if err := writeManifest(folder, &sealed); err != nil {
+	if c.Out == "" {
+		if err := c.write(a, &sealed); err != nil {
+			return err
+		}
+		return a.print(sealed, func(w io.Writer) {
+			fmt.Fprintf(w, "wrote package %s once more: stream %s, sequence %d\n  %s\n%s\n", sealed.PackageID, sealed.Stream, sealed.Seq, verdict.Escape(c.Image+c.Device), c.next())
+		})
+	}
+	if err := writeManifest(at, &sealed); err != nil {
 		return err
 	}
 	return a.print(sealed, func(w io.Writer) {
-		fmt.Fprintf(w, "wrote the manifest of package %s: stream %s, sequence %d\n  %s\n", sealed.PackageID, sealed.Stream, sealed.Seq, verdict.Escape(folder))
+		fmt.Fprintf(w, "wrote the manifest of package %s: stream %s, sequence %d\n  %s\n", sealed.PackageID, sealed.Stream, sealed.Seq, verdict.Escape(at))
 	})
+}
+
+// write writes a package that was signed before to a medium of its own: its
+// files have to be those that the manifest lists.
+func (c *sealAgainCmd) write(a *app, sealed *station.Sealed) (err error) {
+	signed, err := recall(sealed)
+	if err != nil {
+		return err
+	}
+	inputs, err := gather(c.Files)
+	if err != nil {
+		return err
+	}
+	if err := sameNames(sealed.PackageID, inputs, signed); err != nil {
+		return err
+	}
+	to, err := c.place(a, sealed.PackageID, inputs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
+	files, err := to.write(a)
+	if err == nil {
+		err = sameFiles(sealed.PackageID, files, signed)
+	}
+	if err != nil {
+		return to.undo(err)
+	}
+	return to.finish(a, sealed)
 }

@@ -196,7 +196,8 @@ func TestDryRunSealsNothing(t *testing.T) {
 	write(t, filepath.Join(dir, "a.txt"), []byte("hello\n"))
 	entries := must(t, o.Source, "log", "show", "--event", "package.seal")
 	out := must(t, o.Source, "seal", "--kind", "media-set", "--audience", "nobody", "--dry-run", dir)
-	for _, words := range []string{"would seal a package of the kind media-set for nobody: 2 files", "a.txt", "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "WARNING", "Nothing was signed or written."} {
+	for _, words := range []string{"would seal a package of the kind media-set for nobody: 2 files", "from station polling-place-7, role source, jurisdiction us/maple-county, trust bundle 1",
+		"stream media-set.nobody; package id, sequence and time are decided when it is signed", "6 ", "a.txt", "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "WARNING", "Nothing was signed or written."} {
 		if !strings.Contains(out, words) {
 			t.Errorf("%q is missing in\n%s", words, out)
 		}

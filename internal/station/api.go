@@ -88,6 +88,15 @@ type Sealed struct {
 	Digest    string `json:"digest"`
 	Stream    string `json:"stream"`
 	Seq       int64  `json:"seq"`
+	// Before is the latest package that said the same, where one of the last
+	// thousand of this station did.
+	Before *SealedBefore `json:"before,omitzero"`
+}
+
+// SealedBefore is an earlier package of this station.
+type SealedBefore struct {
+	PackageID string `json:"package_id"`
+	Seq       int64  `json:"seq"`
 }
 
 // Quarantine lists what is held, newest first.

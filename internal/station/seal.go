@@ -20,16 +20,28 @@ import (
 )
 
 // streamsFile keeps, for each stream this station seals, the digest of its last
-// package; sealedDir keeps every envelope it signed.
+// package, and what the latest packages held; sealedDir keeps every envelope it
+// signed.
 const streamsFile = "streams.json"
 
 // streams is streams.json.
 type streams struct {
 	V    int               `json:"v"`
-	Last map[string]string `json:"last"` // stream to SHA-256 of the last payload
+	Last map[string]string `json:"last"`           // stream to SHA-256 of the last payload
+	Held []heldContent     `json:"held,omitempty"` // at most maxHeld, the latest last
 }
 
-const maxStreams = 4 << 20
+// heldContent is what one package held, so that who seals the same once more is
+// told so.
+type heldContent struct {
+	SHA256 string       `json:"sha256"` // see contentDigest
+	Before SealedBefore `json:"package"`
+}
+
+const (
+	maxStreams = 4 << 20
+	maxHeld    = 1000
+)
 
 // seal signs a list of files. The caller has read and hashed them from this
 // machine; nothing that was read back from a medium is ever signed. The
@@ -45,7 +57,7 @@ func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 		return nil, err
 	}
 	if a.Stream == "" {
-		a.Stream = defaultStream(a)
+		a.Stream = DefaultStream(a.Kind, a.Audience)
 	}
 	last, err := s.readStreams()
 	if err != nil {
@@ -71,13 +83,36 @@ func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 	return sealed, s.sealLog(ctx)
 }
 
-// defaultStream names the order in which one receiver gets one kind of package.
-func defaultStream(a SealArgs) string {
-	name := string(a.Kind) + "." + a.Audience
-	if a.Audience == manifest.AudienceAll {
-		name = string(a.Kind) + ".all"
+// DefaultStream names the order in which one receiver gets one kind of package.
+func DefaultStream(kind manifest.Kind, audience string) string {
+	if audience == manifest.AudienceAll {
+		audience = "all"
 	}
-	return name
+	return string(kind) + "." + audience
+}
+
+// contentDigest is the same for two packages that say the same: all that the
+// caller gives but for the package's id.
+func contentDigest(a SealArgs) (string, error) {
+	a.PackageID = ""
+	body, err := strictjson.Encode(&a)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// remember notes what a package held and returns the latest one that held the same.
+func (s *streams) remember(content string, now SealedBefore) (before *SealedBefore) {
+	for i := len(s.Held) - 1; i >= 0 && before == nil; i-- {
+		if s.Held[i].SHA256 == content {
+			before = &s.Held[i].Before
+		}
+	}
+	s.Held = append(s.Held, heldContent{content, now})
+	s.Held = s.Held[max(0, len(s.Held)-maxHeld):]
+	return before
 }
 
 func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, epoch int64) (*Sealed, error) {
@@ -118,6 +153,11 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, ep
 		return nil, err
 	}
 	last.Last[a.Stream] = out.Digest
+	content, err := contentDigest(a)
+	if err != nil {
+		return nil, err
+	}
+	out.Before = last.remember(content, SealedBefore{PackageID: a.PackageID, Seq: p.Seq})
 	body, err := strictjson.Encode(last)
 	if err != nil {
 		return nil, err

@@ -69,6 +69,59 @@ func TestSealedPackagesFollowEachOther(t *testing.T) {
 	}
 }
 
+// The same list for the same receivers is a new package all the same, and the
+// station names the one before, also after a restart.
+func TestSealingTheSameAgainIsTold(t *testing.T) {
+	o := newOffice(t)
+	seal := func(s *station.Station, change func(*station.SealArgs)) *station.Sealed {
+		t.Helper()
+		a := note(t)
+		change(&a)
+		sealed := asked[station.Sealed](t, s, station.OpSeal, a)
+		return &sealed
+	}
+	same := func(*station.SealArgs) {}
+	var first, second *station.Sealed
+	o.source.with(func(s *station.Station) {
+		first, second = seal(s, same), seal(s, same)
+		if first.Before != nil {
+			t.Errorf("the first package comes after %+v", first.Before)
+		}
+		if b := second.Before; b == nil || b.PackageID != first.PackageID || b.Seq != first.Seq || second.Seq <= first.Seq {
+			t.Errorf("the second package, sequence %d, comes after %+v, want %s, sequence %d", second.Seq, b, first.PackageID, first.Seq)
+		}
+		for name, change := range map[string]func(*station.SealArgs){
+			"a stream":      func(a *station.SealArgs) { a.Stream = "other" },
+			"an audience":   func(a *station.SealArgs) { a.Audience = manifest.AudienceAll },
+			"a file's name": func(a *station.SealArgs) { a.Files[0].Path = "other.txt" },
+			"a file's hash": func(a *station.SealArgs) { a.Files[0].SHA256 = strings.Repeat("ab", 32) },
+		} {
+			if other := seal(s, change); other.Before != nil {
+				t.Errorf("with %s of its own, a package comes after %+v", name, other.Before)
+			}
+		}
+	})
+	o.source.with(func(s *station.Station) {
+		if b := seal(s, func(a *station.SealArgs) { a.Stream = "media-set.ems-1" }).Before; b == nil || b.PackageID != second.PackageID {
+			t.Errorf("after a restart: %+v, want %s", b, second.PackageID)
+		}
+	})
+	// A station of an earlier version has remembered nothing.
+	file := filepath.Join(o.source.cfg.StateDir, "sealed", "streams.json")
+	data, err := os.ReadFile(file)
+	o.source.must(err)
+	body, _, ok := strings.Cut(string(data), `,"held":`)
+	if !ok {
+		t.Fatalf("nothing is remembered in %s", data)
+	}
+	o.source.must(os.WriteFile(file, []byte(body+"}"), 0o600))
+	o.source.with(func(s *station.Station) {
+		if b := seal(s, same).Before; b != nil {
+			t.Errorf("a package comes after %+v, which nobody remembers", b)
+		}
+	})
+}
+
 func TestSealRefuses(t *testing.T) {
 	o := newOffice(t)
 	o.source.with(func(s *station.Station) {

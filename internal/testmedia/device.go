@@ -1,6 +1,7 @@
 package testmedia
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -33,9 +34,10 @@ type Device struct {
 	size   int64 // that the device claims
 	backed int64 // of the image
 
-	mu    sync.Mutex
-	plan  Plan
-	reads []uint16 // by sector
+	mu     sync.Mutex
+	plan   Plan
+	writes WritePlan
+	reads  []uint16 // by sector
 
 	gate    chan struct{} // closed when nothing is to be held up any more
 	opened  sync.Once
@@ -113,8 +115,26 @@ func Ends(size int64) Plan {
 	}
 }
 
+// WritePlan decides about one write. It may change the bytes of p before they
+// are stored in the image; lost ones are not stored, although the device says
+// so, and an error is a [syscall.Errno].
+type WritePlan func(off int64, p []byte) (lost bool, err error)
+
+// AliasWrites is the part of [Alias] that writes.
+func AliasWrites(d *Device, size int64) WritePlan {
+	return func(off int64, p []byte) (bool, error) {
+		for at := 0; at < len(p); at += SectorBytes {
+			if _, err := d.img.WriteAt(p[at:min(len(p), at+SectorBytes)], (off+int64(at))%size); err != nil {
+				return true, syscall.EREMOTEIO
+			}
+		}
+		return true, nil
+	}
+}
+
 // DeviceOptions of [NewDevice].
 type DeviceOptions struct {
+	Writable    bool
 	SectorBytes int   // logical; 512 when zero
 	Size        int64 // that the device claims, in bytes; the image's when zero
 }
@@ -128,7 +148,11 @@ func NewDevice(t testing.TB, img string, o DeviceOptions) *Device {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		testtool.Unmet(t, "this kernel has no FUSE")
 	}
-	f, err := os.Open(img)
+	mode, flags := os.O_RDONLY, []string{"--read-only"}
+	if o.Writable {
+		mode, flags = os.O_RDWR, nil
+	}
+	f, err := os.OpenFile(img, mode, 0)
 	must(t, err)
 	st, err := f.Stat()
 	must(t, err)
@@ -147,8 +171,8 @@ func NewDevice(t testing.TB, img string, o DeviceOptions) *Device {
 	if o.SectorBytes == 0 {
 		o.SectorBytes = 512
 	}
-	out, err := exec.Command(d.program, "--find", "--show", "--read-only", "--direct-io=on",
-		"--sector-size", strconv.Itoa(o.SectorBytes), filepath.Join(d.mnt, mediumName)).CombinedOutput()
+	out, err := exec.Command(d.program, append(flags, "--find", "--show", "--direct-io=on",
+		"--sector-size", strconv.Itoa(o.SectorBytes), filepath.Join(d.mnt, mediumName))...).CombinedOutput()
 	d.Path = strings.TrimSpace(string(out))
 	t.Cleanup(func() {
 		d.Release()
@@ -169,6 +193,14 @@ func NewDevice(t testing.TB, img string, o DeviceOptions) *Device {
 func (d *Device) Set(p Plan) {
 	d.mu.Lock()
 	d.plan = p
+	d.mu.Unlock()
+}
+
+// SetWrites makes the device take writes by the plan from now on; nil is a good
+// device.
+func (d *Device) SetWrites(p WritePlan) {
+	d.mu.Lock()
+	d.writes = p
 	d.mu.Unlock()
 }
 
@@ -221,6 +253,23 @@ func (d *Device) answer(p []byte, off int64) (int, error) {
 	return plan(r, p)
 }
 
+// take does what the plan says, and writes to the image.
+func (d *Device) take(p []byte, off int64) error {
+	d.mu.Lock()
+	plan := d.writes
+	d.mu.Unlock()
+	if plan != nil {
+		p = bytes.Clone(p)
+		if lost, err := plan(off, p); lost || err != nil {
+			return err
+		}
+	}
+	if _, err := d.img.WriteAt(p, off); err != nil {
+		return syscall.EREMOTEIO // of the test, not of the plan
+	}
+	return nil
+}
+
 const (
 	mediumName = "medium"
 	mediumNode = 2
@@ -267,6 +316,15 @@ func (m *medium) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.Read
 	}
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
+
+func (m *medium) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	if err := m.d.take(data, int64(in.Offset)); err != nil {
+		return 0, fuse.ToStatus(err)
+	}
+	return uint32(len(data)), fuse.OK
+}
+
+func (m *medium) Fsync(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
 
 // String names the file system in messages of the FUSE library.
 func (m *medium) String() string { return fmt.Sprintf("failing medium at %s", m.d.mnt) }

@@ -121,14 +121,14 @@ func TestSealedByATPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	id, err := dev.CreateIdentity(t.Context())
+	id, err := dev.CreateIdentity(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := dev.LoadIdentity(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	var signer translog.Signer = dev
+	var signer translog.Signer = dev.LogSigner()
 	if want, err := translog.KeyID(signer.Public()); err != nil || signer.KeyID() != want {
 		t.Errorf("the TPM's key id is %s, the log's is %s, %v", signer.KeyID(), want, err)
 	}

@@ -136,7 +136,7 @@ func realTPM(t testing.TB, p *tpmtest.Process) *tpm.TPM {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tp.Close() })
-	id, err := tp.CreateIdentity(t.Context())
+	id, err := tp.CreateIdentity(t.Context(), nil)
 	if err == nil {
 		err = tp.LoadIdentity(t.Context(), id)
 	}

@@ -150,7 +150,7 @@ func TestAPackageSealedByATPMVerifiesWithOpenSSLAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	id, err := device.CreateIdentity(t.Context())
+	id, err := device.CreateIdentity(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func newScene(t *testing.T) *scene {
 					t.Fatalf("the scene cannot be set: %+v", rep)
 				}
 			}
-			sc.keys = publicKeys(t, s)
+			sc.keys = publicKeys(t, s, station.KeyForLog)
 		})
 	})
 	second["SALLYPORT/"+sc.bad+"/data/note.txt"] = []byte("changed")[:6]

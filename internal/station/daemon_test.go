@@ -67,7 +67,7 @@ func call[R any](n *node, op string, args any, medium *os.File, progress func(co
 func (n *node) key(t *testing.T) translog.VerifyOptions {
 	t.Helper()
 	var opt translog.VerifyOptions
-	n.with(func(s *station.Station) { opt.Keys = publicKeys(t, s) })
+	n.with(func(s *station.Station) { opt.Keys = publicKeys(t, s, station.KeyForLog) })
 	return opt
 }
 

@@ -54,8 +54,8 @@ type link struct {
 }
 
 // Send sends the command again, with growing pauses, while the TPM answers
-// that it is busy (TPM_RC_RETRY and its like, Part 2, 6.6.3). Commands carry no
-// sessions, so they may be repeated as they are.
+// that it is busy (TPM_RC_RETRY and its like, Part 2, 6.6.3). It has not begun
+// the command then, nor changed its session, so both may be repeated as they are.
 func (l *link) Send(command []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, commandLimit)
 	defer cancel()

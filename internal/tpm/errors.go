@@ -15,6 +15,12 @@ var (
 	ErrExists = errors.New("this TPM is already initialised")
 	// ErrNotInitialised means that the TPM holds no Sallyport identity.
 	ErrNotInitialised = errors.New("this TPM holds no Sallyport identity: run 'sallyport init'")
+	// ErrCredential means that a credential was not made for this TPM and its
+	// attestation key.
+	ErrCredential = errors.New("this credential was not made for this station's TPM and attestation key")
+	// ErrSecret means that a sealed secret does not belong to this TPM's
+	// identity, or was changed.
+	ErrSecret = errors.New("this sealed secret was not made by this station's TPM, or was changed")
 	// ErrChanged means that the TPM holds another identity than the station's record says.
 	ErrChanged = errors.New("this TPM does not hold the identity of this station")
 
@@ -36,10 +42,18 @@ func unavailable(addr, what string, cause error) error {
 	return &failure{verdict.New(verdict.TPMUnavailable, addr, "cannot %s: %v", what, cause), cause}
 }
 
+// unapproved is the finding for a key that the present boot state may not use.
+func unapproved(why string) error {
+	return verdict.New(verdict.BootStateMismatch, "", "this system's boot state is not approved (%s): run 'sallyport station measure' and ask the authority to approve it", why)
+}
+
 // explain makes every failure of a call a tpm-unavailable finding, but for the
-// three states an administrator can act on.
+// states that somebody can act on.
 func explain(addr, what string, err error) error {
-	for _, state := range []error{ErrExists, ErrNotInitialised, ErrChanged} {
+	if f, ok := verdict.Find(err); ok && f.Reason == verdict.BootStateMismatch {
+		return fmt.Errorf("cannot %s: %w", what, err)
+	}
+	for _, state := range []error{ErrExists, ErrNotInitialised, ErrChanged, ErrCredential, ErrSecret} {
 		if errors.Is(err, state) {
 			return fmt.Errorf("cannot %s: %w", what, err)
 		}

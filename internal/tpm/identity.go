@@ -3,10 +3,11 @@ package tpm
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"sallyport/internal/dsse"
 	"sallyport/internal/tpm/attest"
@@ -23,32 +24,40 @@ type Identity = attest.Identity
 // 0x5350 is "SP"). The owner hierarchy is right for them: TPM2_Clear destroys
 // keys and counter together, so an old identity cannot live on with a new counter.
 const (
-	HandleSRK     uint32 = 0x81005350 // storage root, parent of the two keys
+	HandleSRK     uint32 = 0x81005350 // storage root, parent of the three keys
 	HandleAK      uint32 = 0x81005351 // attestation key
 	HandleSigning uint32 = 0x81005352 // signing key
+	HandleLog     uint32 = 0x81005353 // log key
 	IndexCounter  uint32 = 0x01805350 // plain NV counter
 )
 
-// undoTime bounds the clearing up after a CreateIdentity that failed.
-const undoTime = 5 * time.Second
-
 // CreateIdentity makes a storage root, a restricted attestation key, a signing
-// key (random, not derived: a second init never gives the first keys again)
-// and a counter, all in the owner hierarchy, and keeps them in the TPM. It
-// fails with [ErrExists], and changes nothing, when any of them is there. When
-// it fails half way it removes what it made. It does not load: that is
-// [TPM.LoadIdentity].
-func (t *TPM) CreateIdentity(ctx context.Context) (Identity, error) {
+// key and a log key (random, not derived: a second init never gives the first
+// keys again) and a counter, all in the owner hierarchy, and keeps them in the
+// TPM. The signing key is bound to the boot states that bootKey approves, for
+// good; nil leaves it unbound. It fails with [ErrExists], and changes nothing,
+// when any of them is there. When it fails half way it removes what it made. It
+// does not load: that is [TPM.LoadIdentity].
+func (t *TPM) CreateIdentity(ctx context.Context, bootKey *ecdsa.PublicKey) (Identity, error) {
+	var spki []byte
+	if bootKey != nil {
+		if err := dsse.CheckP256(bootKey); err != nil {
+			return Identity{}, fmt.Errorf("cannot make the station's identity: the boot key: %w", err)
+		}
+		var err error
+		if spki, err = x509.MarshalPKIXPublicKey(bootKey); err != nil {
+			return Identity{}, fmt.Errorf("cannot make the station's identity: the boot key: %w", err)
+		}
+	}
 	return call(ctx, t, "make the station's identity", func(tr transport.TPM) (Identity, error) {
 		if err := vacant(tr); err != nil {
 			return Identity{}, err
 		}
-		id, err := create(tr)
+		id, err := create(tr, spki)
 		if err != nil {
-			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+			undo, cancel := fresh(tr, undoTime)
 			defer cancel()
-			l := tr.(*link)
-			if undoErr := remove(&link{ctx: undo, ch: l.ch}); undoErr != nil {
+			if undoErr := remove(undo); undoErr != nil {
 				err = fmt.Errorf("%w; what was made could not be removed: %v", err, undoErr)
 			}
 			return Identity{}, err
@@ -89,9 +98,10 @@ func (t *TPM) RemoveIdentity(ctx context.Context) error {
 // LoadIdentity checks that the TPM holds exactly the keys and the counter of
 // want, with the attributes they were made with, and that the counter has not
 // gone back behind its first value; only then do the other calls work. It
-// makes nothing. [ErrNotInitialised] means that the TPM is empty,
-// [ErrChanged] that it holds something else (another TPM, cleared, or
-// initialised again).
+// makes nothing, and flushes what a killed process left in the TPM's memory.
+// [ErrNotInitialised] means that the TPM is empty, [ErrChanged] that it holds
+// something else (another TPM, cleared, or initialised again). Approvals of boot
+// states must be given anew ([TPM.Approve]).
 func (t *TPM) LoadIdentity(ctx context.Context, want Identity) error {
 	public, err := want.Check()
 	if err != nil {
@@ -106,12 +116,22 @@ func (t *TPM) LoadIdentity(ctx context.Context, want Identity) error {
 	if err != nil {
 		return err
 	}
-	t.identity.Store(&loaded{Identity: want, public: public})
+	l := &loaded{Identity: want, public: public}
+	if l.log, err = want.LogKey(); err != nil { // checked above
+		return err
+	}
+	if l.boot, err = want.Boot(); err != nil {
+		return err
+	}
+	t.identity.Store(l)
 	return nil
 }
 
 // load compares the TPM's objects with want.
 func load(tr transport.TPM, want *Identity) error {
+	if err := sweep(tr); err != nil {
+		return err
+	}
 	found, err := ours(tr)
 	if err != nil {
 		return err
@@ -128,8 +148,10 @@ func load(tr transport.TPM, want *Identity) error {
 		what   string
 		want   []byte
 	}{
+		{HandleSRK, "storage root", want.SRKPublic},
 		{HandleAK, "attestation key", want.AKPublic},
 		{HandleSigning, "signing key", want.SigningPublic},
+		{HandleLog, "log key", want.LogPublic},
 		{IndexCounter, "counter", want.CounterPublic},
 	} {
 		switch {
@@ -138,9 +160,6 @@ func load(tr transport.TPM, want *Identity) error {
 		case !bytes.Equal(area[x.handle], x.want):
 			return fmt.Errorf("%w: its %s at %#08x is another one", ErrChanged, x.what, x.handle)
 		}
-	}
-	if area[HandleSRK] == nil {
-		return fmt.Errorf("%w: the storage root at %#08x is missing", ErrChanged, HandleSRK)
 	}
 	n, err := readCounter(tr, want.CounterPublic)
 	if err != nil {
@@ -165,7 +184,7 @@ func ours(tr transport.TPM) ([]object, error) {
 	for _, x := range []struct {
 		what   string
 		handle uint32
-	}{{"storage root", HandleSRK}, {"attestation key", HandleAK}, {"signing key", HandleSigning}} {
+	}{{"storage root", HandleSRK}, {"attestation key", HandleAK}, {"signing key", HandleSigning}, {"log key", HandleLog}} {
 		rsp, err := tpm2.ReadPublic{ObjectHandle: tpm2.TPMHandle(x.handle)}.Execute(tr)
 		if errors.Is(err, tpm2.TPMRCHandle) || errors.Is(err, tpm2.TPMRCReferenceH0) {
 			continue
@@ -184,27 +203,6 @@ func ours(tr transport.TPM) ([]object, error) {
 		found = append(found, object{"counter", IndexCounter, rsp.NVPublic.Bytes()})
 	}
 	return found, nil
-}
-
-// sweep flushes transient objects that a killed or interrupted init left in
-// the TPM's three slots. Behind a resource manager it sees only its own
-// connection's; swtpm and /dev/tpm0 belong to the station alone.
-func sweep(tr transport.TPM) error {
-	const transient, most = 0x80000000, 32
-	rsp, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: transient, PropertyCount: most}.Execute(tr)
-	if err != nil {
-		return fmt.Errorf("cannot look for leftover objects: %w", err)
-	}
-	left, err := rsp.CapabilityData.Data.Handles()
-	if err != nil {
-		return fmt.Errorf("cannot look for leftover objects: %w", err)
-	}
-	for _, h := range left.Handle {
-		if err := flush(tr, h); err != nil {
-			return fmt.Errorf("cannot flush a leftover object: %w", err)
-		}
-	}
-	return nil
 }
 
 // remove destroys those of Sallyport's objects that exist.
@@ -231,35 +229,47 @@ func remove(tr transport.TPM) error {
 }
 
 // create makes the identity. The caller removes what is left when it fails.
-func create(tr transport.TPM) (Identity, error) {
+func create(tr transport.TPM, bootKey []byte) (Identity, error) {
+	none := Identity{}
 	if err := sweep(tr); err != nil {
-		return Identity{}, err
+		return none, err
 	}
-	srk, err := primary(tr, tpm2.TPMRHOwner, tpm2.ECCSRKTemplate, HandleSRK)
+	id := Identity{V: attest.Version, BootKey: bootKey, Counter: IndexCounter}
+	boot, err := id.Boot()
 	if err != nil {
-		return Identity{}, fmt.Errorf("cannot make the storage root: %w", err)
+		return none, err
 	}
-	ak, err := child(tr, srk, attest.AKTemplate(), HandleAK)
+	signing, err := attest.SigningTemplate(boot)
 	if err != nil {
-		return Identity{}, fmt.Errorf("cannot make the attestation key: %w", err)
+		return none, err
 	}
-	key, err := child(tr, srk, attest.SigningTemplate(), HandleSigning)
+	if id.SRKPublic, err = primary(tr, tpm2.TPMRHOwner, tpm2.ECCSRKTemplate, HandleSRK); err != nil {
+		return none, fmt.Errorf("cannot make the storage root: %w", err)
+	}
+	ak, err := child(tr, id.SRKPublic, attest.AKTemplate(), HandleAK)
 	if err != nil {
-		return Identity{}, fmt.Errorf("cannot make the signing key: %w", err)
+		return none, fmt.Errorf("cannot make the attestation key: %w", err)
 	}
-	ek, err := primary(tr, tpm2.TPMRHEndorsement, tpm2.ECCEKTemplate, 0)
+	key, err := child(tr, id.SRKPublic, signing, HandleSigning)
 	if err != nil {
-		return Identity{}, fmt.Errorf("cannot read the endorsement key: %w", err)
+		return none, fmt.Errorf("cannot make the signing key: %w", err)
 	}
-	id := Identity{V: 1, EKPublic: ek, AKPublic: ak, SigningPublic: key, Counter: IndexCounter}
+	log, err := child(tr, id.SRKPublic, attest.LogTemplate(), HandleLog)
+	if err != nil {
+		return none, fmt.Errorf("cannot make the log key: %w", err)
+	}
+	id.AKPublic, id.SigningPublic, id.LogPublic = ak.OutPublic.Bytes(), key.OutPublic.Bytes(), log.OutPublic.Bytes()
+	if id.EKPublic, err = endorsement(tr); err != nil {
+		return none, fmt.Errorf("cannot read the endorsement key: %w", err)
+	}
 	if err := defineCounter(tr, &id); err != nil {
-		return Identity{}, fmt.Errorf("cannot make the counter: %w", err)
+		return none, fmt.Errorf("cannot make the counter: %w", err)
 	}
-	if err := certify(tr, &id); err != nil {
-		return Identity{}, fmt.Errorf("cannot certify the signing key: %w", err)
+	if err := certify(tr, &id, key); err != nil {
+		return none, fmt.Errorf("cannot certify the keys: %w", err)
 	}
 	if _, err := id.Check(); err != nil {
-		return Identity{}, fmt.Errorf("the TPM made an identity that does not verify: %w", err)
+		return none, fmt.Errorf("the TPM made an identity that does not verify: %w", err)
 	}
 	return id, nil
 }
@@ -279,8 +289,8 @@ func primary(tr transport.TPM, hierarchy tpm2.TPMHandle, template tpm2.TPMTPubli
 }
 
 // child makes a key below the storage root and keeps it.
-func child(tr transport.TPM, srk []byte, template tpm2.TPMTPublic, keep uint32) ([]byte, error) {
-	parent := tpm2.NamedHandle{Handle: tpm2.TPMHandle(HandleSRK), Name: name(srk)}
+func child(tr transport.TPM, srk []byte, template tpm2.TPMTPublic, keep uint32) (*tpm2.CreateResponse, error) {
+	parent := at(HandleSRK, srk)
 	made, err := tpm2.Create{ParentHandle: parent, InPublic: tpm2.New2B(template)}.Execute(tr)
 	if err != nil {
 		return nil, err
@@ -289,7 +299,7 @@ func child(tr transport.TPM, srk []byte, template tpm2.TPMTPublic, keep uint32) 
 	if err != nil {
 		return nil, err
 	}
-	return made.OutPublic.Bytes(), persist(tr, got.ObjectHandle, got.Name, keep)
+	return made, persist(tr, got.ObjectHandle, got.Name, keep)
 }
 
 func persist(tr transport.TPM, transient tpm2.TPMHandle, n tpm2.TPM2BName, keep uint32) error {
@@ -333,9 +343,14 @@ func defineCounter(tr transport.TPM, id *Identity) error {
 	return nil
 }
 
-// certify lets the attestation key vouch for the signing key.
-func certify(tr transport.TPM, id *Identity) error {
-	key, err := attest.SigningKey(id.SigningPublic)
+// certify lets the attestation key vouch for the two other keys: that this TPM
+// made the signing key, and that it holds the log key.
+func certify(tr transport.TPM, id *Identity, signing *tpm2.CreateResponse) error {
+	boot, err := id.Boot()
+	if err != nil {
+		return err
+	}
+	key, err := attest.SigningKey(id.SigningPublic, boot)
 	if err != nil {
 		return err
 	}
@@ -343,8 +358,24 @@ func certify(tr transport.TPM, id *Identity) error {
 		return err
 	}
 	q := id.Qualifying()
-	rsp, err := tpm2.Certify{
-		ObjectHandle:   at(HandleSigning, id.SigningPublic),
+	made, err := tpm2.CertifyCreation{
+		SignHandle:     at(HandleAK, id.AKPublic),
+		ObjectHandle:   tpm2.NamedHandle{Handle: tpm2.TPMHandle(HandleSigning), Name: name(id.SigningPublic)},
+		QualifyingData: tpm2.TPM2BData{Buffer: q[:]},
+		CreationHash:   signing.CreationHash,
+		InScheme:       noScheme(),
+		CreationTicket: signing.CreationTicket,
+	}.Execute(tr)
+	if err != nil {
+		return err
+	}
+	id.SigningCreation = signing.CreationData.Bytes()
+	id.SigningCertify = made.CertifyInfo.Bytes()
+	if id.SigningCertifySig, err = attest.DER(made.Signature); err != nil {
+		return err
+	}
+	held, err := tpm2.Certify{
+		ObjectHandle:   at(HandleLog, id.LogPublic),
 		SignHandle:     at(HandleAK, id.AKPublic),
 		QualifyingData: tpm2.TPM2BData{Buffer: q[:]},
 		InScheme:       noScheme(),
@@ -352,8 +383,8 @@ func certify(tr transport.TPM, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	id.SigningCertify = rsp.CertifyInfo.Bytes()
-	id.SigningCertifySig, err = attest.DER(rsp.Signature)
+	id.LogCertify = held.CertifyInfo.Bytes()
+	id.LogCertifySig, err = attest.DER(held.Signature)
 	return err
 }
 

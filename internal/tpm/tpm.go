@@ -10,10 +10,13 @@
 // counters; its answers are checked nevertheless (each signature and each
 // certificate is verified in Go before it is returned).
 //
-// All authorisations are empty passwords: no session is ever opened, so none
-// can leak, and a signature costs one command. An authorisation value would
-// have to lie in a file that the same process reads; what keeps others from
-// the keys is the mode of the device node and the unit's device policy.
+// No key has a password: it would have to lie in a file that the same process
+// reads; what keeps others from the keys is the mode of the device node and the
+// unit's device policy. What keeps a changed system from the signing key is its
+// policy, when it was made with one: the TPM itself lets it sign only in a boot
+// state that the boot key approved ([TPM.Approve]). That takes a policy session,
+// which a TPM has few of; file session.go sees to it that none is left behind.
+// The log key is not bound, so that every boot leaves its trace.
 package tpm
 
 import (
@@ -42,7 +45,9 @@ type TPM struct {
 // loaded is an identity that LoadIdentity found unchanged in the TPM.
 type loaded struct {
 	Identity
-	public *ecdsa.PublicKey
+	public, log *ecdsa.PublicKey
+	boot        *ecdsa.PublicKey // nil: the signing key is not bound
+	approved    atomic.Pointer[map[[32]byte][]byte]
 }
 
 // op is one call on its way to the owner goroutine.

@@ -41,7 +41,7 @@ func station(t *testing.T) (*tpm.TPM, tpm.Identity, *tpmtest.Process) {
 	t.Helper()
 	p := tpmtest.New(t)
 	tp := open(t, p.Addr)
-	id, err := tp.CreateIdentity(limit(t, time.Minute))
+	id, err := tp.CreateIdentity(limit(t, time.Minute), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestSignVerifiesWithTheIdentitysKey(t *testing.T) {
 
 func TestCreateNeverTouchesAnExistingIdentity(t *testing.T) {
 	tp, id, _ := station(t)
-	if _, err := tp.CreateIdentity(limit(t, time.Minute)); !errors.Is(err, tpm.ErrExists) {
+	if _, err := tp.CreateIdentity(limit(t, time.Minute), nil); !errors.Is(err, tpm.ErrExists) {
 		t.Fatalf("second CreateIdentity: %v, want ErrExists", err)
 	}
 	if err := tp.LoadIdentity(limit(t, time.Minute), id); err != nil {
@@ -122,7 +122,7 @@ func TestCounterOnlyGoesForward(t *testing.T) {
 	if err := tp.RemoveIdentity(ctx); err != nil {
 		t.Fatal(err)
 	}
-	again, err := tp.CreateIdentity(ctx)
+	again, err := tp.CreateIdentity(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

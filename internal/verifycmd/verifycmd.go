@@ -38,7 +38,7 @@ type commandLine struct {
 
 type logCommand struct {
 	Dir     string   `arg:"" help:"Folder of the log (it holds log.json), or a copy of it." type:"path"`
-	Key     []string `help:"Public key of the station in PEM (SPKI, ECDSA P-256). Repeat it for a station that changed its key." required:"" type:"existingfile" placeholder:"FILE.pem"`
+	Key     []string `help:"Public log key of the station in PEM (SPKI, ECDSA P-256), as 'sallyport trust key' writes it. Repeat it for a station that changed its key." required:"" type:"existingfile" placeholder:"FILE.pem"`
 	Origin  string   `help:"Origin line that the log must have." placeholder:"NAME"`
 	Witness []string `help:"Checkpoint of this log kept elsewhere (a receipt, an export). Only it shows that a log was cut back together with its checkpoints." type:"existingfile" placeholder:"FILE"`
 	JSON    bool     `name:"json" help:"Print the result as one line of JSON."`

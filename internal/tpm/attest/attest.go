@@ -1,12 +1,17 @@
-// Package attest reads what a TPM says of itself: public areas, certified keys
-// and certified counters, and checks those statements in Go with nothing but
-// the public part of the attestation key. It talks to no TPM and opens
-// nothing; package trust and the independent verifier use it on bytes that
-// came by medium, which are foreign until [Identity.Check] returns nil.
+// Package attest reads what a TPM says of itself: public areas, certified keys,
+// counters and boot states, and checks those statements in Go with nothing but
+// the public part of the attestation key. It also makes what an authority sends
+// back: the challenge of a credential ([MakeCredential]) and the digest that
+// approves a boot state ([ApprovalDigest]). It talks to no TPM and opens
+// nothing; package trust uses it on bytes that came by medium, which are
+// foreign until [Identity.Check], [CheckQuote], [CheckCounter], [CheckApproval]
+// or [CheckEK] returns nil. FORMAT.md in package tpm is the specification.
 //
 // What a check proves: that one chip (or whatever holds the attestation key)
-// vouches for the key and the counter. That the attestation key itself lives
-// in a genuine TPM is proven by enrolment, not here.
+// vouches for the keys and the counter. That the attestation key itself lives
+// in a genuine TPM is proven by enrolment: the TPM's maker vouches for the
+// endorsement key ([CheckEK]), and only the TPM that holds both keys can open
+// the challenge.
 package attest
 
 import (
@@ -27,7 +32,7 @@ import (
 )
 
 // maxArea is more than any structure read here can have; the public area of a
-// P-256 key has 90 bytes, an attestation about 170.
+// P-256 key has 90 bytes, that of an RSA key 314, an attestation about 170.
 const maxArea = 1024
 
 // parse decodes one TPM structure and refuses anything that is not exactly
@@ -50,21 +55,22 @@ func parse[T tpm2.Marshallable, P interface {
 	return v, nil
 }
 
-// signer returns the ECDSA P-256 key of a public area that is template, byte
-// for byte, but for the point at its end. That one comparison covers every
-// attribute, the scheme, the hash and the absence of a policy.
-func signer(what string, area []byte, template tpm2.TPMTPublic) (*ecdsa.PublicKey, error) {
+// point returns the P-256 point of a public area that is template, byte for
+// byte, but for the point at its end. That one comparison covers every
+// attribute, the scheme, the hash and the policy.
+func point(what string, area []byte, template tpm2.TPMTPublic) (*ecdsa.PublicKey, error) {
 	const size = 2 + 32 // a coordinate with its length
+	template.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
 	head, empty := tpm2.Marshal(template), []byte{0, 0, 0, 0}
 	head = bytes.TrimSuffix(head, empty)
-	point, ok := bytes.CutPrefix(area, head)
+	xy, ok := bytes.CutPrefix(area, head)
 	if !ok {
 		return nil, otherTemplate(what, area)
 	}
-	if len(point) != 2*size || point[1] != 32 || point[size+1] != 32 || point[0] != 0 || point[size] != 0 {
+	if len(xy) != 2*size || xy[1] != 32 || xy[size+1] != 32 || xy[0] != 0 || xy[size] != 0 {
 		return nil, fmt.Errorf("the %s does not end in a point of two coordinates of 32 bytes", what)
 	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, point[2:size], point[size+2:]))
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, xy[2:size], xy[size+2:]))
 	if err != nil {
 		return nil, fmt.Errorf("the point of the %s is not on P-256: %w", what, err)
 	}
@@ -77,7 +83,8 @@ func otherTemplate(what string, area []byte) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("the %s does not have the type and attributes that Sallyport gives such a key (type %#04x, attributes %s)", what, uint16(pub.Type), attributes(pub.ObjectAttributes))
+	return fmt.Errorf("the %s does not have the type, attributes and policy that Sallyport gives such a key (type %#04x, attributes %s, policy %x)",
+		what, uint16(pub.Type), attributes(pub.ObjectAttributes), pub.AuthPolicy.Buffer)
 }
 
 func attributes(a tpm2.TPMAObject) string {
@@ -99,68 +106,6 @@ func attributes(a tpm2.TPMAObject) string {
 		return "none"
 	}
 	return s[1:]
-}
-
-// AKTemplate is the public area of an attestation key but for its point: a
-// restricted P-256 signing key made inside the TPM, which signs only what the
-// TPM itself produced.
-func AKTemplate() tpm2.TPMTPublic { return signingTemplate(true) }
-
-// SigningTemplate is the public area of a station's signing key but for its
-// point: an unrestricted P-256 key made inside the TPM that never leaves it.
-func SigningTemplate() tpm2.TPMTPublic { return signingTemplate(false) }
-
-func signingTemplate(restricted bool) tpm2.TPMTPublic {
-	return tpm2.TPMTPublic{
-		Type:    tpm2.TPMAlgECC,
-		NameAlg: tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{
-			FixedTPM:            true,
-			FixedParent:         true,
-			SensitiveDataOrigin: true,
-			UserWithAuth:        true,
-			NoDA:                true,
-			Restricted:          restricted,
-			SignEncrypt:         true,
-		},
-		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
-			Scheme: tpm2.TPMTECCScheme{
-				Scheme:  tpm2.TPMAlgECDSA,
-				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgSHA256}),
-			},
-			CurveID: tpm2.TPMECCNistP256,
-		}),
-		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
-	}
-}
-
-// SigningKey returns the public key of a TPMT_PUBLIC that has exactly the
-// attributes of a station's signing key.
-func SigningKey(area []byte) (*ecdsa.PublicKey, error) {
-	return signer("signing key", area, SigningTemplate())
-}
-
-// AttestationKey returns the public key of a TPMT_PUBLIC that has exactly the
-// attributes of an attestation key.
-func AttestationKey(area []byte) (*ecdsa.PublicKey, error) {
-	return signer("attestation key", area, AKTemplate())
-}
-
-// CounterTemplate is the public area of a station's counter: a plain (never
-// orderly) 8-byte NV counter. written is how it reads after its first increment.
-func CounterTemplate(index uint32, written bool) tpm2.TPMSNVPublic {
-	return tpm2.TPMSNVPublic{
-		NVIndex: tpm2.TPMHandle(index),
-		NameAlg: tpm2.TPMAlgSHA256,
-		Attributes: tpm2.TPMANV{
-			AuthWrite: true,
-			AuthRead:  true,
-			NoDA:      true,
-			NT:        tpm2.TPMNTCounter,
-			Written:   written,
-		},
-		DataSize: 8,
-	}
 }
 
 // DER returns a TPM's ECDSA signature as the ASN.1 SEQUENCE of r and s that
@@ -208,35 +153,6 @@ func statement(akPublic, data, sig []byte, kind tpm2.TPMST, qualifying [32]byte)
 	return att, nil
 }
 
-// CheckCertify verifies in Go that the attestation key akPublic certified the
-// signing key keyPublic (both TPMT_PUBLIC) with TPM2_Certify, that both have
-// exactly Sallyport's attributes (fixedTPM, fixedParent, sensitiveDataOrigin;
-// the first restricted, neither able to decrypt), and that the statement was
-// made for qualifying. statement is a TPMS_ATTEST, sig an ASN.1 ECDSA
-// signature over its SHA-256 (TPM 2.0 Library Part 3, 18.2).
-func CheckCertify(akPublic, keyPublic, certify, sig []byte, qualifying [32]byte) error {
-	if _, err := SigningKey(keyPublic); err != nil {
-		return err
-	}
-	return certified(akPublic, keyPublic, certify, sig, qualifying)
-}
-
-// certified is CheckCertify without the check of keyPublic itself.
-func certified(akPublic, keyPublic, certify, sig []byte, qualifying [32]byte) error {
-	att, err := statement(akPublic, certify, sig, tpm2.TPMSTAttestCertify, qualifying)
-	if err != nil {
-		return err
-	}
-	info, err := att.Attested.Certify()
-	if err != nil {
-		return fmt.Errorf("cannot read the certified name: %w", err)
-	}
-	if !bytes.Equal(info.Name.Buffer, Name(keyPublic)) {
-		return errors.New("the attestation key certified another key than the signing key")
-	}
-	return nil
-}
-
 // CheckCounter verifies that the attestation key akPublic certified, with
 // TPM2_NV_Certify, the whole content of the counter whose TPMS_NV_PUBLIC is
 // counterPublic, for qualifying, and returns the counter's value.
@@ -281,3 +197,10 @@ func Name(area []byte) []byte {
 	sum := sha256.Sum256(area)
 	return append([]byte{0x00, 0x0b}, sum[:]...)
 }
+
+// QualifiedName returns the qualified name of an object below a parent whose
+// qualified name is parent (Part 1, 26.5): it names the whole way to the root.
+func QualifiedName(parent, name []byte) []byte { return Name(slices.Concat(parent, name)) }
+
+// ownerHierarchy is the name of TPM_RH_OWNER, which is its handle.
+func ownerHierarchy() []byte { return []byte{0x40, 0x00, 0x00, 0x01} }

@@ -2,20 +2,12 @@ package attest_test
 
 import (
 	"bytes"
-	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"testing"
-	"time"
-
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
+	"strings"
+	"testing"
 
-	"sallyport/internal/testtool"
-	"sallyport/internal/tpm"
 	"sallyport/internal/tpm/attest"
 	"sallyport/internal/tpm/tpmtest"
 
@@ -23,47 +15,79 @@ import (
 )
 
 func TestIdentityRoundTrip(t *testing.T) {
-	s := tpmtest.NewSoft(t)
-	data, err := s.Identity.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := attest.DecodeIdentity(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := got.Encode()
-	if err != nil || !bytes.Equal(again, data) {
-		t.Errorf("encoding changed: %v\n%s\n%s", err, data, again)
+	for _, s := range []*tpmtest.Soft{tpmtest.NewSoft(t), tpmtest.NewBoundSoft(t)} {
+		data, err := s.Identity.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := attest.DecodeIdentity(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := got.Encode()
+		if err != nil || !bytes.Equal(again, data) {
+			t.Errorf("encoding changed: %v\n%s\n%s", err, data, again)
+		}
+		boot, err := got.Boot()
+		if err != nil || (boot != nil) != (s.Boot != nil) || boot != nil && !boot.Equal(&s.Boot.PublicKey) {
+			t.Errorf("Boot = %v, %v", boot, err)
+		}
+		if log, err := got.LogKey(); err != nil || !log.Equal(&s.Log.PublicKey) {
+			t.Errorf("LogKey = %v, %v", log, err)
+		}
 	}
 }
 
 // Every single part of an identity is bound to the attestation key's
-// statement, and keys with other attributes are refused even when certified.
+// statements, and keys with other attributes are refused even when certified.
 func TestIdentityThatLies(t *testing.T) {
-	other := tpmtest.NewSoft(t)
-	area := func(template tpm2.TPMTPublic, change func(*tpm2.TPMTPublic), s *tpmtest.Soft) []byte {
+	other := tpmtest.NewBoundSoft(t)
+	area := func(template tpm2.TPMTPublic, change func(*tpm2.TPMTPublic), key *ecdsa.PrivateKey) []byte {
 		change(&template)
-		return tpmtest.Area(t, template, &s.Key.PublicKey)
+		return tpmtest.Area(t, template, &key.PublicKey)
+	}
+	signing := func(change func(*tpm2.TPMAObject)) func(*tpmtest.Soft) {
+		return func(s *tpmtest.Soft) {
+			s.Identity.SigningPublic = area(s.SigningTemplate(t), func(p *tpm2.TPMTPublic) { change(&p.ObjectAttributes) }, s.Key)
+		}
 	}
 	for name, c := range map[string]struct {
 		change    func(*tpmtest.Soft)
 		recertify bool // the attestation key itself plays along
 		want      string
 	}{
-		"version":       {func(s *tpmtest.Soft) { s.Identity.V = 2 }, true, "version 2"},
-		"another's key": {func(s *tpmtest.Soft) { s.Identity.SigningPublic = other.Identity.SigningPublic }, true, "key_id"},
+		"version 1": {func(s *tpmtest.Soft) { s.Identity.V = 1 }, true, "version 1"},
+		"version 3": {func(s *tpmtest.Soft) { s.Identity.V = 3 }, true, "version 3"},
+		"another's key": {func(s *tpmtest.Soft) {
+			s.Identity.SigningPublic = area(s.SigningTemplate(t), func(*tpm2.TPMTPublic) {}, other.Key)
+		}, true, "key_id"},
 		"another's key and id": {func(s *tpmtest.Soft) {
-			s.Identity.SigningPublic, s.Identity.KeyID = other.Identity.SigningPublic, other.Identity.KeyID
-		}, false, "something else"},
-		"another's attestation": {func(s *tpmtest.Soft) { s.Identity.AKPublic = other.Identity.AKPublic }, false, "signature"},
-		"another's endorsement": {func(s *tpmtest.Soft) { s.Identity.EKPublic = other.Identity.EKPublic }, false, "something else"},
+			s.Identity.SigningPublic, s.Identity.KeyID = area(s.SigningTemplate(t), func(*tpm2.TPMTPublic) {}, other.Key), other.Identity.KeyID
+		}, false, "signing_certify: the statement was made for something else"},
+		"another's log key":       {func(s *tpmtest.Soft) { s.Identity.LogPublic = other.Identity.LogPublic }, false, "something else"},
+		"another's attestation":   {func(s *tpmtest.Soft) { s.Identity.AKPublic = other.Identity.AKPublic }, false, "signature"},
+		"another's endorsement":   {func(s *tpmtest.Soft) { s.Identity.EKPublic = other.Identity.EKPublic }, false, "something else"},
+		"another's storage root":  {func(s *tpmtest.Soft) { s.Identity.SRKPublic = other.Identity.SRKPublic }, false, "something else"},
+		"another's creation data": {func(s *tpmtest.Soft) { s.Identity.SigningCreation = other.Identity.SigningCreation }, false, "another creation"},
 		"another's whole certificate": {func(s *tpmtest.Soft) {
 			s.Identity.SigningCertify, s.Identity.SigningCertifySig, s.Identity.AKPublic = other.Identity.SigningCertify, other.Identity.SigningCertifySig, other.Identity.AKPublic
 		}, false, "something else"},
+		"another's whole certificate of the log key": {func(s *tpmtest.Soft) {
+			s.Identity.LogCertify, s.Identity.LogCertifySig = other.Identity.LogCertify, other.Identity.LogCertifySig
+		}, false, "log_certify: cannot accept the attestation key's signature"},
+		"one certificate for both": {func(s *tpmtest.Soft) {
+			s.Identity.LogCertify, s.Identity.LogCertifySig = s.Identity.SigningCertify, s.Identity.SigningCertifySig
+		}, false, "log_certify: the statement is of type"},
+		"the log key's certificate for the signing key": {func(s *tpmtest.Soft) {
+			s.Identity.SigningCertify, s.Identity.SigningCertifySig = s.Identity.LogCertify, s.Identity.LogCertifySig
+		}, false, "signing_certify: the statement is of type"},
 		"counter's first value": {func(s *tpmtest.Soft) { s.Identity.CounterStart = 2 }, false, "something else"},
 		"counter value zero":    {func(s *tpmtest.Soft) { s.Identity.CounterStart = 0 }, true, "counter_start"},
 		"counter index":         {func(s *tpmtest.Soft) { s.Identity.Counter++ }, true, "public area names"},
+		"another counter": {func(s *tpmtest.Soft) {
+			s.Identity.Counter++
+			s.Identity.CounterPublic = tpm2.Marshal(attest.CounterTemplate(s.Identity.Counter, true))
+		}, false, "something else"},
 		"orderly counter": {func(s *tpmtest.Soft) {
 			c := attest.CounterTemplate(s.Identity.Counter, true)
 			c.Attributes.Orderly = true
@@ -74,27 +98,42 @@ func TestIdentityThatLies(t *testing.T) {
 			c.Attributes.NT = tpm2.TPMNTOrdinary
 			s.Identity.CounterPublic = tpm2.Marshal(c)
 		}, true, "not a plain"},
-		"imported key": {func(s *tpmtest.Soft) {
-			s.Identity.SigningPublic = area(attest.SigningTemplate(), func(p *tpm2.TPMTPublic) { p.ObjectAttributes.SensitiveDataOrigin = false }, s)
-		}, true, "attributes"},
-		"key that may leave": {func(s *tpmtest.Soft) {
-			s.Identity.SigningPublic = area(attest.SigningTemplate(), func(p *tpm2.TPMTPublic) { p.ObjectAttributes.FixedTPM = false }, s)
-		}, true, "attributes"},
-		"key that may be moved": {func(s *tpmtest.Soft) {
-			s.Identity.SigningPublic = area(attest.SigningTemplate(), func(p *tpm2.TPMTPublic) { p.ObjectAttributes.FixedParent = false }, s)
-		}, true, "attributes"},
-		"key that decrypts": {func(s *tpmtest.Soft) {
-			s.Identity.SigningPublic = area(attest.SigningTemplate(), func(p *tpm2.TPMTPublic) { p.ObjectAttributes.Decrypt = true }, s)
-		}, true, "attributes"},
+		"imported key":          {signing(func(a *tpm2.TPMAObject) { a.SensitiveDataOrigin = false }), true, "the signing key does not have"},
+		"key that may leave":    {signing(func(a *tpm2.TPMAObject) { a.FixedTPM = false }), true, "the signing key does not have"},
+		"key that may be moved": {signing(func(a *tpm2.TPMAObject) { a.FixedParent = false }), true, "the signing key does not have"},
+		"key that decrypts":     {signing(func(a *tpm2.TPMAObject) { a.Decrypt = true }), true, "the signing key does not have"},
+		"key that locks out":    {signing(func(a *tpm2.TPMAObject) { a.NoDA = false }), true, "the signing key does not have"},
 		"restricted signing key": {func(s *tpmtest.Soft) {
-			s.Identity.SigningPublic = area(attest.AKTemplate(), func(*tpm2.TPMTPublic) {}, s)
-		}, true, "attributes"},
+			s.Identity.SigningPublic = area(attest.AKTemplate(), func(*tpm2.TPMTPublic) {}, s.Key)
+		}, true, "the signing key does not have"},
 		"unrestricted attestation key": {func(s *tpmtest.Soft) {
-			s.Identity.AKPublic = tpmtest.Area(t, attest.SigningTemplate(), &s.AK.PublicKey)
-		}, true, "attributes"},
-		"bytes after an area": {func(s *tpmtest.Soft) { s.Identity.EKPublic = append(bytes.Clone(s.Identity.EKPublic), 0) }, true, "encoding"},
-		"endless area":        {func(s *tpmtest.Soft) { s.Identity.EKPublic = make([]byte, 1<<20) }, true, "bytes"},
-		"no endorsement key":  {func(s *tpmtest.Soft) { s.Identity.EKPublic = nil }, true, "0 bytes"},
+			s.Identity.AKPublic = tpmtest.Area(t, attest.LogTemplate(), &s.AK.PublicKey)
+		}, true, "the attestation key does not have"},
+		"attestation key that may leave": {func(s *tpmtest.Soft) {
+			s.Identity.AKPublic = area(attest.AKTemplate(), func(p *tpm2.TPMTPublic) { p.ObjectAttributes.FixedTPM = false }, s.AK)
+		}, true, "the attestation key does not have"},
+		"imported log key": {func(s *tpmtest.Soft) {
+			s.Identity.LogPublic = area(attest.LogTemplate(), func(p *tpm2.TPMTPublic) { p.ObjectAttributes.SensitiveDataOrigin = false }, s.Log)
+		}, true, "the log key does not have"},
+		"one key for packages and log": {func(s *tpmtest.Soft) {
+			s.Identity.LogPublic = area(attest.LogTemplate(), func(*tpm2.TPMTPublic) {}, s.Key)
+		}, true, "same key"},
+		"endorsement key that signs": {func(s *tpmtest.Soft) {
+			s.Identity.EKPublic = area(tpm2.ECCEKTemplate, func(p *tpm2.TPMTPublic) { p.ObjectAttributes.SignEncrypt = true }, s.EK)
+		}, true, "the endorsement key does not have"},
+		"endorsement key for everybody": {func(s *tpmtest.Soft) {
+			s.Identity.EKPublic = area(tpm2.ECCEKTemplate, func(p *tpm2.TPMTPublic) { p.AuthPolicy.Buffer = nil }, s.EK)
+		}, true, "the endorsement key does not have"},
+		"storage root that may leave": {func(s *tpmtest.Soft) {
+			s.Identity.SRKPublic = area(tpm2.ECCSRKTemplate, func(p *tpm2.TPMTPublic) { p.ObjectAttributes.FixedTPM = false }, s.EK)
+		}, true, "the storage root does not have"},
+		"boot key nobody is bound to": {func(s *tpmtest.Soft) { s.Identity.BootKey = other.Identity.BootKey }, true, "the signing key does not have"},
+		"empty boot key":              {func(s *tpmtest.Soft) { s.Identity.BootKey = []byte{} }, true, "boot key"},
+		"boot key with bytes behind":  {func(s *tpmtest.Soft) { s.Identity.BootKey = append(bytes.Clone(other.Identity.BootKey), 0) }, true, "boot key"},
+		"endless boot key":            {func(s *tpmtest.Soft) { s.Identity.BootKey = make([]byte, 1<<20) }, true, "boot key has 1048576 bytes"},
+		"bytes after an area":         {func(s *tpmtest.Soft) { s.Identity.SRKPublic = append(bytes.Clone(s.Identity.SRKPublic), 0) }, true, "point of two coordinates"},
+		"endless area":                {func(s *tpmtest.Soft) { s.Identity.EKPublic = make([]byte, 1<<20) }, true, "bytes"},
+		"no endorsement key":          {func(s *tpmtest.Soft) { s.Identity.EKPublic = nil }, true, "0 bytes"},
 		"point off the curve": {func(s *tpmtest.Soft) {
 			a := bytes.Clone(s.Identity.SigningPublic)
 			a[len(a)-1] ^= 1
@@ -107,27 +146,154 @@ func TestIdentityThatLies(t *testing.T) {
 			if c.recertify {
 				s.Certify(t)
 			}
-			if _, err := s.Identity.Check(); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("Check = %v, want an error with %q", err, c.want)
-			}
-			if _, err := s.Identity.Encode(); err == nil {
-				t.Error("Encode wrote an identity that does not verify")
-			}
+			refused(t, s, c.want)
 		})
+	}
+}
+
+// A bound identity binds its boot key as well.
+func TestBoundIdentityThatLies(t *testing.T) {
+	other := tpmtest.NewBoundSoft(t)
+	for name, c := range map[string]struct {
+		change    func(*tpmtest.Soft)
+		recertify bool
+		want      string
+	}{
+		"another boot key": {func(s *tpmtest.Soft) { s.Identity.BootKey = other.Identity.BootKey }, true, "the signing key does not have"},
+		"no boot key":      {func(s *tpmtest.Soft) { s.Identity.BootKey = nil }, true, "the signing key does not have"},
+		"password beside the policy": {func(s *tpmtest.Soft) {
+			template := s.SigningTemplate(t)
+			template.ObjectAttributes.UserWithAuth = true
+			s.Identity.SigningPublic = tpmtest.Area(t, template, &s.Key.PublicKey)
+		}, true, "the signing key does not have"},
+		"policy for administration": {func(s *tpmtest.Soft) {
+			template := s.SigningTemplate(t)
+			template.ObjectAttributes.AdminWithPolicy = true
+			s.Identity.SigningPublic = tpmtest.Area(t, template, &s.Key.PublicKey)
+		}, true, "the signing key does not have"},
+		"the station approves itself": {func(s *tpmtest.Soft) {
+			s.Boot = s.Log
+			der, err := x509.MarshalPKIXPublicKey(&s.Log.PublicKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Identity.BootKey = der
+			s.Identity.SigningPublic = tpmtest.Area(t, s.SigningTemplate(t), &s.Key.PublicKey)
+		}, true, "the boot key is a key of the station itself"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := tpmtest.NewBoundSoft(t)
+			if _, err := s.Identity.Check(); err != nil {
+				t.Fatal(err)
+			}
+			c.change(s)
+			if c.recertify {
+				s.Certify(t)
+			}
+			refused(t, s, c.want)
+		})
+	}
+}
+
+// What the attestation key says of how the keys came to be.
+func TestCreationThatLies(t *testing.T) {
+	other := tpmtest.NewSoft(t)
+	for name, c := range map[string]struct {
+		change func(*tpm2.TPMSCreationData)
+		want   string
+	}{
+		"below another key":        {func(d *tpm2.TPMSCreationData) { d.ParentName.Buffer = attest.Name(other.Identity.SRKPublic) }, "below another key"},
+		"a parent by another hash": {func(d *tpm2.TPMSCreationData) { d.ParentNameAlg = tpm2.TPMAlgSHA384 }, "below another key"},
+		"in another hierarchy": {func(d *tpm2.TPMSCreationData) {
+			d.ParentQualifiedName.Buffer = attest.QualifiedName([]byte{0x40, 0, 0, 0x0b}, d.ParentName.Buffer)
+		}, "owner hierarchy"},
+		"with PCRs":                {func(d *tpm2.TPMSCreationData) { d.PCRSelect = attest.Selection(7) }, "PCRs"},
+		"with another digest":      {func(d *tpm2.TPMSCreationData) { d.PCRDigest.Buffer = make([]byte, 32) }, "PCRs"},
+		"at another locality":      {func(d *tpm2.TPMSCreationData) { d.Locality = tpm2.TPMALocality{TPMLocThree: true} }, "locality"},
+		"with outside information": {func(d *tpm2.TPMSCreationData) { d.OutsideInfo.Buffer = []byte("x") }, "outside"},
+	} {
+		s := tpmtest.NewSoft(t)
+		made := s.Creation()
+		c.change(&made)
+		s.CertifyCreation(t, made)
+		t.Run(name, func(t *testing.T) { refused(t, s, c.want) })
+	}
+	s := tpmtest.NewSoft(t)
+	made := s.Creation()
+	made.PCRDigest.Buffer = nil // as the specification has it
+	s.CertifyCreation(t, made)
+	if _, err := s.Identity.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The attestation key signs statements that are true, but of something else.
+func TestStatementsOfSomethingElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*testing.T, *tpmtest.Soft)
+		want   string
+	}{
+		"creation of the log key": {func(t *testing.T, s *tpmtest.Soft) {
+			sum := sha256.Sum256(s.Identity.SigningCreation)
+			s.Identity.SigningCertify, s.Identity.SigningCertifySig = restated(t, s, s.Identity.SigningCertify, func(a *tpm2.TPMSAttest) {
+				a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestCreation, &tpm2.TPMSCreationInfo{
+					ObjectName: tpm2.TPM2BName{Buffer: attest.Name(s.Identity.LogPublic)}, CreationHash: tpm2.TPM2BDigest{Buffer: sum[:]}})
+			})
+		}, "creation of another key"},
+		"the signing key as log key": {func(t *testing.T, s *tpmtest.Soft) {
+			n := attest.Name(s.Identity.SigningPublic)
+			s.Identity.LogCertify, s.Identity.LogCertifySig = restated(t, s, s.Identity.LogCertify, func(a *tpm2.TPMSAttest) {
+				a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestCertify, &tpm2.TPMSCertifyInfo{Name: tpm2.TPM2BName{Buffer: n}, QualifiedName: tpm2.TPM2BName{Buffer: n}})
+			})
+		}, "another key than the log key"},
+		"a log key elsewhere": {func(t *testing.T, s *tpmtest.Soft) {
+			n := attest.Name(s.Identity.LogPublic)
+			s.Identity.LogCertify, s.Identity.LogCertifySig = restated(t, s, s.Identity.LogCertify, func(a *tpm2.TPMSAttest) {
+				a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestCertify, &tpm2.TPMSCertifyInfo{Name: tpm2.TPM2BName{Buffer: n}, QualifiedName: tpm2.TPM2BName{Buffer: n}})
+			})
+		}, "the log key does not lie below"},
+		"an attestation key elsewhere": {func(t *testing.T, s *tpmtest.Soft) {
+			s.Identity.LogCertify, s.Identity.LogCertifySig = restated(t, s, s.Identity.LogCertify, func(a *tpm2.TPMSAttest) {
+				a.QualifiedSigner.Buffer = attest.Name(s.Identity.AKPublic)
+			})
+		}, "the attestation key does not lie below"},
+		"not by a TPM": {func(t *testing.T, s *tpmtest.Soft) {
+			s.Identity.SigningCertify, s.Identity.SigningCertifySig = restated(t, s, s.Identity.SigningCertify, func(a *tpm2.TPMSAttest) { a.Magic = 1 })
+		}, "not made by a TPM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := tpmtest.NewSoft(t)
+			c.change(t, s)
+			refused(t, s, c.want)
+		})
+	}
+}
+
+// restated is a statement with a change, signed again.
+func restated(t *testing.T, s *tpmtest.Soft, statement []byte, change func(*tpm2.TPMSAttest)) (changed, sig []byte) {
+	t.Helper()
+	a, err := tpm2.Unmarshal[tpm2.TPMSAttest](statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(a)
+	return s.Attest(t, *a)
+}
+
+func refused(t *testing.T, s *tpmtest.Soft, want string) {
+	t.Helper()
+	if _, err := s.Identity.Check(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Check = %v, want an error with %q", err, want)
+	}
+	if _, err := s.Identity.Encode(); err == nil {
+		t.Error("Encode wrote an identity that does not verify")
 	}
 }
 
 func TestCounterStatements(t *testing.T) {
 	s := tpmtest.NewSoft(t)
 	q := sha256.Sum256([]byte("checkpoint"))
-	good := func() tpm2.TPMSAttest {
-		return tpm2.TPMSAttest{
-			Magic:     tpm2.TPMGeneratedValue,
-			Type:      tpm2.TPMSTAttestNV,
-			ExtraData: tpm2.TPM2BData{Buffer: q[:]},
-			Attested:  nvInfo(attest.Name(s.Identity.CounterPublic), 0, []byte{0, 0, 0, 0, 0, 0, 1, 2}),
-		}
-	}
+	good := func() tpm2.TPMSAttest { return s.CounterStatement(0x102, q) }
 	check := func(a tpm2.TPMSAttest) (uint64, error) {
 		st, sig := s.Attest(t, a)
 		return attest.CheckCounter(s.Identity.AKPublic, s.Identity.CounterPublic, st, sig, q)
@@ -166,93 +332,5 @@ func nvInfo(name []byte, offset uint16, content []byte) tpm2.TPMUAttest {
 		IndexName:  tpm2.TPM2BName{Buffer: name},
 		Offset:     offset,
 		NVContents: tpm2.TPM2BData{Buffer: content},
-	})
-}
-
-// FORMAT.md promises that the statement of a real TPM verifies with openssl.
-func TestOpenSSLVerifiesTheCertificate(t *testing.T) {
-	openssl := testtool.Need(t, "openssl")
-	addr, _ := tpmtest.Start(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tp, err := tpm.Open(ctx, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tp.Close()
-	id, err := tp.CreateIdentity(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ak, err := attest.AttestationKey(id.AKPublic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(ak)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, data := range map[string][]byte{
-		"ak.pem":    pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}),
-		"statement": id.SigningCertify,
-		"sig":       id.SigningCertifySig,
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(openssl, "dgst", "-sha256", "-verify", "ak.pem", "-signature", "sig", "statement")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("openssl: %v\n%s", err, out)
-	}
-}
-
-// An identity that is accepted is canonical and every byte of it is bound.
-func FuzzIdentity(f *testing.F) {
-	data, err := tpmtest.NewSoft(f).Identity.Encode()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data)
-	f.Add([]byte(`{"v":1}`))
-	f.Add(bytes.Replace(data, []byte(`"v":1`), []byte(`"v":1,"v":1`), 1))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		id, err := attest.DecodeIdentity(data)
-		if err != nil {
-			return
-		}
-		again, err := id.Encode()
-		if err != nil || !bytes.Equal(again, data) {
-			t.Fatalf("accepted, but encodes as %s (%v)", again, err)
-		}
-	})
-}
-
-// The TPM structures behind the JSON: no bytes make the checks panic.
-func FuzzStatement(f *testing.F) {
-	s := tpmtest.NewSoft(f)
-	f.Add(s.Identity.SigningPublic, s.Identity.SigningCertify)
-	f.Add(s.Identity.CounterPublic, s.Identity.SigningCertify)
-	f.Add([]byte{0, 0x23}, []byte{0xff, 'T', 'C', 'G', 0x80, 0x14})
-	f.Fuzz(func(t *testing.T, area, statement []byte) {
-		id := s.Identity
-		id.EKPublic, id.SigningCertify = area, statement
-		digest := sha256.Sum256(statement)
-		sig, err := s.Sign(context.Background(), digest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id.SigningCertifySig = sig // by the wrong key
-		if _, err := id.Check(); err == nil {
-			t.Fatal("a statement that the attestation key did not sign was accepted")
-		}
-		soft := tpmtest.Soft{AK: s.AK, Identity: id}
-		soft.Identity.SigningCertifySig = soft.SignStatement(t, statement)
-		if _, err := soft.Identity.Check(); err == nil && !bytes.Equal(area, s.Identity.EKPublic) {
-			t.Fatal("a statement about another identity was accepted")
-		}
-		attest.CheckCounter(id.AKPublic, area, statement, soft.Identity.SigningCertifySig, [32]byte{})
 	})
 }

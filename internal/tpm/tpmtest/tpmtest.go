@@ -41,6 +41,13 @@ type Process struct {
 // New starts swtpm with fresh state.
 func New(t testing.TB) *Process {
 	t.Helper()
+	p := newProcess(t)
+	p.Restart()
+	return p
+}
+
+func newProcess(t testing.TB) *Process {
+	t.Helper()
 	// The path of a unix socket may have 107 bytes; test folders can be longer.
 	dir, err := os.MkdirTemp("", "tpm")
 	if err != nil {
@@ -52,7 +59,6 @@ func New(t testing.TB) *Process {
 		p.Kill()
 		os.RemoveAll(dir)
 	})
-	p.Restart()
 	return p
 }
 

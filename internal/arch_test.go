@@ -27,7 +27,7 @@ type rule struct {
 // decision that is written down here.
 var table = map[string]rule{
 	"cmd/sallyport":        {"cli", "main only"},
-	"cmd/sallyportd":       {"cli", "main only"},
+	"cmd/sallyportd":       {"daemon", "main only"},
 	"cmd/sallyport-usbd":   {"usbd", "main only; the privileged process"},
 	"cmd/sallyport-reader": {"reader/child", "main only; the child's closure is what an attacker's file system meets"},
 	"cmd/sallyport-verify": {"verifycmd", "main only; the checker must be buildable without a station"},
@@ -83,11 +83,13 @@ var table = map[string]rule{
 	"internal/ems/store": {"durable", "as above"},
 	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
-	"internal/intake":  {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
-	"internal/hotplug": {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
-	"internal/control": {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
-	"internal/station": {"audit config control durable ems floor hotplug intake limit manifest reader strictjson tpm translog trust vault verdict", "the wiring"},
-	"internal/cli":     {"audit config control durable ems fat32 hotplug intake limit manifest medium naming reader service station trust verdict", "the command line, which can be its own daemon"},
+	"internal/intake":    {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
+	"internal/hotplug":   {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
+	"internal/control":   {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
+	"internal/authority": {"dsse durable manifest tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
+	"internal/station":   {"audit authority config control dsse durable ems floor hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
+	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
+	"internal/cli":       {"audit authority config control durable ems eventlog fat32 hotplug intake limit manifest medium naming reader signer station trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -1,4 +1,4 @@
-// Command sallyportd is the daemon of a station; see package station.
+// Command sallyportd is the daemon of a station; see packages daemon and station.
 package main
 
 import (
@@ -7,11 +7,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"sallyport/internal/cli"
+	"sallyport/internal/daemon"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	os.Exit(cli.Daemon(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(daemon.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

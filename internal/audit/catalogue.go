@@ -20,7 +20,18 @@ const (
 	TPMReady      EventID = "tpm.ready"
 	TrustInstall  EventID = "trust.install"
 	ControlDenied EventID = "control.denied"
-	ErrorFatal    EventID = "error.fatal"
+
+	EnrolRequest  EventID = "enrol.request"
+	EnrolActivate EventID = "enrol.activate"
+	EnrolHandover EventID = "enrol.handover"
+	BootMeasure   EventID = "boot.measure"
+
+	AuthorityRoot      EventID = "authority.root"
+	AuthorityChallenge EventID = "authority.challenge"
+	AuthorityDraft     EventID = "authority.draft"
+	AuthorityRotate    EventID = "authority.rotate"
+	AuthoritySign      EventID = "authority.sign"
+	ErrorFatal         EventID = "error.fatal"
 
 	USBGuard        EventID = "usb.guard"
 	DeviceAttached  EventID = "device.attached"
@@ -115,9 +126,20 @@ var catalogue = map[EventID]Definition{
 	StationStop:   {Severity: Info, Meaning: "The station's daemon stopped in order.", Fields: []string{"uptime_s"}},
 	ConfigLoaded:  {Severity: Info, Meaning: "The configuration was read and found valid.", Fields: []string{"path", "sha256", "production"}},
 	TPMReady:      {Severity: Info, Meaning: "The TPM answered and holds the keys and the counter of this station.", Fields: []string{"manufacturer", "vendor", "firmware", "software", "key_id", "counter", "counter_value", "clock", "resets", "restarts", "safe"}},
-	TrustInstall:  {Severity: Notice, Action: true, Meaning: "A trust bundle is verified and installed: success, or refused with the reason.", Fields: []string{"version", "previous", "sha256", "stations"}},
+	TrustInstall:  {Severity: Notice, Action: true, Meaning: "A trust bundle is verified and installed: success, or refused with the reason.", Fields: []string{"version", "previous", "sha256", "stations", "root_version"}},
 	ControlDenied: {Severity: Warning, Meaning: "A request on the control socket was denied.", Fields: []string{"uid", "gid", "pid", "count"}},
 	ErrorFatal:    {Severity: Critical, Meaning: "The daemon stops because of an error that threatens the log or the store.", Fields: []string{"error"}},
+
+	EnrolRequest:  {Severity: Notice, Action: true, Meaning: "This station asks to be enrolled: its TPM signs the request.", Fields: []string{"sha256"}},
+	EnrolActivate: {Severity: Notice, Action: true, Meaning: "This station's TPM answers the authority's challenge.", Fields: []string{"request"}},
+	EnrolHandover: {Severity: Warning, Action: true, Meaning: "This station hands over to another key and seals nothing from then on.", Fields: []string{"request", "new_key", "last_seq"}},
+	BootMeasure:   {Severity: Info, Action: true, Meaning: "This station's TPM signs the state in which it was started.", Fields: []string{"policy"}},
+
+	AuthorityRoot:      {Severity: Warning, Action: true, Meaning: "The root of this authority is made or taken over: whom all its stations believe.", Fields: []string{"sha256", "threshold", "keys"}},
+	AuthorityChallenge: {Severity: Notice, Action: true, Meaning: "A station that asks to be enrolled is challenged.", Fields: []string{"station_id", "key_id", "request", "proof"}},
+	AuthorityDraft:     {Severity: Notice, Action: true, Meaning: "The next trust bundle is drafted and signed with this authority's key.", Fields: []string{"version", "sha256", "admitted", "revoked", "altered", "approved", "complete"}},
+	AuthorityRotate:    {Severity: Warning, Action: true, Meaning: "The next root is drafted and signed with this authority's key.", Fields: []string{"version", "sha256", "threshold", "keys", "complete"}},
+	AuthoritySign:      {Severity: Notice, Action: true, Meaning: "This authority's key signs a draft that was made elsewhere.", Fields: []string{"sha256", "complete"}},
 
 	USBGuard:        {Severity: Warning, Meaning: "Whether USB devices are denied by default: success, or failure with the reasons. While it is a failure no medium is taken from a USB port.", Fields: nil},
 	DeviceAttached:  {Severity: Info, Meaning: "A USB device came and the policy gives it a role. Whoever builds a device decides what it says of itself.", Fields: deviceFields("role")},

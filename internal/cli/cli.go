@@ -52,6 +52,8 @@ type commands struct {
 	Quarantine quarantineCmd `cmd:"" help:"What is held, and why."`
 	Log        logCmd        `cmd:"" help:"The audit log."`
 	Trust      trustCmd      `cmd:"" help:"Who may sign what: the trust bundle of the election authority."`
+	Station    stationCmd    `cmd:"" help:"This station's enrolment and its boot state."`
+	Authority  authorityCmd  `cmd:"" help:"The desk of the election authority."`
 	EMS        emsCmd        `cmd:"" name:"ems" help:"The election core: what was admitted, and its tally."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
@@ -79,7 +81,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	cmd := &commands{}
 	status := -1
 	parser, err := kong.New(cmd, kong.Name("sallyport"), kong.Description("The controlled door of an election office.\n\n"+epilogue),
-		kong.Vars{"kinds": station.KindNames(), "config": defaultConfig}, kong.Writers(out, errOut), kong.Exit(func(s int) {
+		kong.Vars{"kinds": station.KindNames(), "config": defaultConfig, "eventlog": eventLogPath}, kong.Writers(out, errOut), kong.Exit(func(s int) {
 			if status < 0 {
 				status = s
 			}

@@ -114,17 +114,30 @@ type writtenFile struct {
 	Fingerprint string `json:"fingerprint,omitzero"`
 }
 
-// writeNew writes a document to a file that must not exist. The file may stand
-// on any file system, such as that of a mounted medium, where renaming without
-// replacing is not known; so it is made in its place, and removed on error.
+// writeNew writes a document to a new file and says so.
+func (a *app) writeNew(path string, d station.Document) error {
+	if err := writeFile(path, d.Body); err != nil {
+		return err
+	}
+	return a.print(writtenFile{path, d.Fingerprint}, func(w io.Writer) {
+		fmt.Fprintf(w, "wrote %s\n", verdict.Escape(path))
+		if d.Fingerprint != "" {
+			fmt.Fprintf(w, "fingerprint, to be compared by people: %s\n", d.Fingerprint)
+		}
+	})
+}
+
+// writeFile writes a file that must not exist. It may stand on any file system,
+// such as that of a mounted medium, where renaming without replacing is not
+// known; so it is made in its place, and removed on error.
 //
 //	openat(path, O_CREAT|O_EXCL) write fsync close open(dir) fsync(dir)
-func (a *app) writeNew(path string, d station.Document) error {
+func writeFile(path string, body []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(path), err)
 	}
-	_, err = f.Write(d.Body)
+	_, err = f.Write(body)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -134,10 +147,5 @@ func (a *app) writeNew(path string, d station.Document) error {
 	if err != nil {
 		return errors.Join(control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(path), err), os.Remove(path))
 	}
-	return a.print(writtenFile{path, d.Fingerprint}, func(w io.Writer) {
-		fmt.Fprintf(w, "wrote %s\n", verdict.Escape(path))
-		if d.Fingerprint != "" {
-			fmt.Fprintf(w, "fingerprint, to be compared by people: %s\n", d.Fingerprint)
-		}
-	})
+	return nil
 }

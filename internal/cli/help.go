@@ -148,28 +148,6 @@ Exit status: 0 done, 1 failed, 2 usage, 5 no bundle is installed or the station 
 }
 
 // Help implements kong.HelpProvider.
-func (trustExportCmd) Help() string {
-	return `    sallyport trust export --out polling-place-7.json
-
-Carry the file to the authority, which names it in 'sallyport trust issue'.
-
-Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
-func (trustIssueCmd) Help() string {
-	return `Signs the next trust bundle: the stations of the last one, and those named here, added or changed. Each record is what 'sallyport trust export' wrote at its station.
-
-    sallyport trust issue --out trust-2.json --elections county-2026 \
-        polling-place-7.json=cvr-export,media-set ems-1.json=results-report
-    sallyport trust issue --out trust-3.json polling-place-7.json=none
-
-Carry the bundle to every station and install it there.
-
-Exit status: 0 issued, 1 failed, 2 usage, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
 func (trustRootCmd) Help() string {
 	return `    sallyport trust root --out root.json
 
@@ -197,3 +175,191 @@ Exit status: 0 installed, 1 refused or failed, 2 usage, 5 the station is not rea
 
 // Help implements kong.HelpProvider.
 func (versionCmd) Help() string { return "Exit status: 0." }
+
+// Help implements kong.HelpProvider.
+func (requestCmd) Help() string {
+	return `The first step of the enrolment: the TPM says which keys it holds, its attestation key signs the whole request. It is a wish, not a right; what the station may do is decided at the authority. The endorsement key's digest is what people compare when the TPM has no certificate of its maker.
+
+    sallyport station request --out request.json
+    sallyport station request --image to-authority.img
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (activateCmd) Help() string {
+	return `Only the TPM of the request can read the challenge, and only while the keys of the request are in it.
+
+    sallyport station activate challenge.json --out answer.json
+    sallyport station activate challenge.json --medium from-authority.img --image to-authority.img
+
+Exit status: 0 written, 1 failed, 2 usage or not for this station, 5 the TPM cannot answer.`
+}
+
+// Help implements kong.HelpProvider.
+func (handoverCmd) Help() string {
+	return `For a station that gets a new TPM or a new machine. The new one is initialised under the same id and asks to be enrolled; the old one signs that its key is followed by the new one, and seals nothing from then on. Packages that it sealed before stay valid.
+
+    sallyport station handover request.json --out handover.dsse.json
+
+It cannot be undone. Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (measureCmd) Help() string {
+	return `Shows the TPM's registers for firmware, Secure Boot and the system's image, says what each holds, and whether the firmware's event log explains it. Where the signing key is bound to a boot state it works in approved states alone: after an update, write a measurement and carry it to the authority.
+
+    sallyport station measure
+    sudo sallyport station measure --events          (the event log is for root alone)
+    sallyport station measure --out measurement.json
+
+Exit status: 0 shown, 5 the state is not approved and the signing key is bound, 1 failed, 2 usage.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityInitCmd) Help() string {
+	return `Makes the root: whose signatures all stations of this authority believe. Alone, this station's key signs; with signer records of others, as many of all as --threshold says must sign every trust bundle. The holder who approves boot states must hold a key in a TPM; without --boot-holder that is this station.
+
+    sallyport authority init --out root.json
+    sallyport authority init --threshold 2 clerk.dsse.json board.dsse.json --out root.json
+
+Exit status: 0 done, 1 failed, 2 usage, 3 a record is not what it says, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityAdmitCmd) Help() string {
+	return `Enrols stations whose TPMs answered the challenge. Each may seal the kinds that stand behind its answer, for the elections given, and nothing else.
+
+    sallyport authority admit --elections county-2026 --out draft.dsse.json \
+        pp7-answer.json=election-definition,cvr-export ems-answer.json=results-report
+    sallyport authority admit answer.json=cvr-export --attested --pcr 0,2 --out draft.dsse.json
+    sallyport authority admit answer.json=cvr-export \
+        --handover handover.dsse.json --out draft.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage, 3 an answer or hand-over is not what it says, 5 not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authoritySignCmd) Help() string {
+	return `Adds one holder's signature. At an authority station it is the station's own; with --key it is that of a key in an encrypted file or a PKCS#11 token, on any machine, without a station. Look at what you sign: 'sallyport trust show' at the authority shows what is installed now.
+
+    sallyport authority sign draft.dsse.json --out signed.dsse.json
+    sallyport authority sign draft.dsse.json --root root.json \
+        --key file:clerk.age --out signed.dsse.json
+    sallyport authority sign draft.dsse.json --root root.json --out signed.dsse.json \
+        --key 'pkcs11:module=/usr/lib/softhsm/libsofthsm2.so;token=clerk;key=sallyport'
+
+Exit status: 0 written, 1 failed, 2 usage, 3 the draft is not what it says, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityRotateCmd) Help() string {
+	return `Drafts the root that follows the present one: this station's key (or not, with --leave) and those of the signer records given. It takes effect when enough holders of the old root and of the new one have signed it, and a station has installed it ('trust install root-2.dsse.json'); the next trust bundle is then signed by the new holders, and its package carries the rotation to all stations.
+
+    sallyport authority rotate --threshold 2 clerk.dsse.json new.dsse.json --out root-2.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage, 3 a record is not what it says, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityAdoptCmd) Help() string {
+	return `A further station of an authority gives its key to whoever makes the root ('sallyport authority key'), and takes that root over, once. Compare the fingerprint with the other holders.
+
+    sallyport authority adopt root.json
+
+Exit status: 0 done, 1 failed, 2 usage or this station has a root, 3 it is no root, 5 not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityKeyCmd) Help() string {
+	return `Writes the public key of a holder, signed by itself. At an authority station it is the station's own, in its TPM; with --key it is a key in an encrypted file or a PKCS#11 token, on any machine. The root says of each key where it lies.
+
+    sallyport authority key --out station.dsse.json
+    sallyport authority key --key file:clerk.age --holder clerk --out clerk.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityNewKeyCmd) Help() string {
+	return `Makes a signing key in a file that is encrypted with a passphrase (age), and asks for the passphrase. A key in a TPM or a token is better: a file can be copied.
+
+    sallyport authority new-key --out clerk.age
+
+Exit status: 0 written, 1 failed, 2 usage.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityChallengeCmd) Help() string {
+	return `Checks a station's request (the attributes of its keys, the statements of its TPM) and where its TPM comes from: by the certificates of TPM makers in a folder of this machine, or by the endorsement key's digest, which people read from the machine's printed page. Then it encrypts a secret that only this TPM can read.
+
+    sallyport authority challenge request.json --ek-ca tpm-makers --out challenge.json
+    sallyport authority challenge request.json --ek-sha256 HEX --out challenge.json
+
+Exit status: 0 written, 1 failed, 2 usage, 3 the request is not what it says, 5 not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityRevokeCmd) Help() string {
+	return `What a revoked key signed up to the given sequence number stays valid; everything later is refused, and with 0 everything. A lost station: give the last number that is accounted for. A stolen key: the last number before the theft. The bound never goes up again.
+
+    sallyport authority revoke polling-place-7 --after 1041 --out draft.dsse.json
+    sallyport authority revoke polling-place-7 --after 0 --out draft.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage or no such station, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityChangeCmd) Help() string {
+	return `Changes what an enrolled station may do; what is not named stays.
+
+    sallyport authority change polling-place-7 --elections county-2027 --out draft.dsse.json
+    sallyport authority change polling-place-7 --kinds none --out draft.dsse.json
+    sallyport authority change polling-place-7 --attested yes --out draft.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage or no such station, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityApproveCmd) Help() string {
+	return `Approves the state of firmware and system that a measurement shows, besides those approved before: the station's TPM then lets its key sign in that state, and evidence of it is accepted. Make the draft at the station that holds the boot key.
+
+    sallyport authority approve measurement.json --label "release 2.1" --out draft.dsse.json
+    sallyport authority approve measurement.json --drop "release 2.0" --out draft.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage, 3 the measurement is not what it says, 5 not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityHybridCmd) Help() string {
+	return `A package of these kinds must be signed with ML-DSA-65 too, by the key that stands beside the station's own; both must verify. The list replaces the one before.
+
+    sallyport authority hybrid cvr-export results-report --out draft.dsse.json
+    sallyport authority hybrid none --out draft.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityReissueCmd) Help() string {
+	return `    sallyport authority reissue --out draft.dsse.json
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityStatusCmd) Help() string {
+	return `    sallyport authority status
+
+Exit status: 0 shown, 1 failed, 2 this station is no authority, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityPublishCmd) Help() string {
+	return `Seals the installed trust bundle, with every rotation of the root that leads to it, as a package of the kind trust-bundle for every station. Stations take it like any other medium: insert it. A station that has none yet takes this one first.
+
+    sallyport authority publish --device /dev/sdb --erase
+    sallyport authority publish --image trust.img
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}

@@ -57,7 +57,8 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 		"no item":          {s, func() []string { return []string{"quarantine", "show", "nothing"} }, 2},
 		"log show":         {s, func() []string { return []string{"log", "show", "--event", "medium.verdict"} }, 0},
 		"trust show":       {s, func() []string { return []string{"trust", "show"} }, 0},
-		"trust export":     {s, func() []string { return []string{"trust", "export", "--out", out("record")} }, 0},
+		"station request":  {s, func() []string { return []string{"station", "request", "--out", out("request")} }, 0},
+		"station measure":  {o.Source, func() []string { return []string{"station", "measure", "--out", out("measurement")} }, 0},
 		"trust root":       {s, func() []string { return []string{"trust", "root", "--out", out("root")} }, 0},
 		"trust key":        {s, func() []string { return []string{"trust", "key", "--out", out("key")} }, 0},
 		"trust install":    {s, func() []string { return []string{"trust", "install", o.Small("definition.json")} }, 1},
@@ -70,7 +71,7 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 			return []string{"seal", "--kind", "media-set", "--audience", "*", "--out", out("p"), img}
 		}, 1},
 		"no authority": {s, func() []string {
-			return []string{"trust", "issue", "--out", out("b"), o.Source.File("record.json") + "=none"}
+			return []string{"authority", "reissue", "--out", out("b")}
 		}, 2},
 		"no command": {s, func() []string { return []string{"frobnicate"} }, 2},
 		"init again": {s, func() []string { return []string{"init", "--root", o.Dir + "/root.json"} }, 1},
@@ -80,9 +81,11 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 		"seal to an image": {o.Source, func() []string {
 			return []string{"seal", "--kind", "media-set", "--audience", s.ID, "--image", out("p"), write(t, out("a.bin"), noise(n, 100))}
 		}, 0},
-		"trust issue": {o.Authority, func() []string {
-			return []string{"trust", "issue", "--out", out("b"), "--elections", testoffice.ElectionID, o.Source.File("record.json") + "=election-definition,cvr-export,media-set"}
-		}, 0},
+		"authority revoke": {o.Authority, func() []string {
+			return []string{"authority", "revoke", "nobody", "--after", "0", "--out", out("b")}
+		}, 2},
+		"authority status": {o.Authority, func() []string { return []string{"authority", "status"} }, 0},
+		"authority key":    {o.Authority, func() []string { return []string{"authority", "key", "--out", out("signer")} }, 0},
 	}
 	run := func() map[string]map[string]any {
 		got := map[string]map[string]any{}
@@ -166,8 +169,10 @@ func TestEveryHelpTeaches(t *testing.T) {
 			t.Errorf("sallyport --help does not say %q", words)
 		}
 	}
-	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "trust show", "trust export",
-		"trust issue", "trust root", "trust key", "trust install", "ems tally", "ems elections", "version"}
+	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "trust show",
+		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",
+		"authority init", "authority adopt", "authority key", "authority new-key", "authority challenge", "authority admit", "authority revoke", "authority change",
+		"authority approve", "authority hybrid", "authority reissue", "authority rotate", "authority sign", "authority status", "authority publish", "ems tally", "ems elections", "version"}
 	listed := strings.Count(top.out[strings.Index(top.out, "Commands:"):], "\n  ") - strings.Count(top.out[strings.Index(top.out, "Commands:"):], "\n   ")
 	if listed != len(commands) {
 		t.Errorf("%d commands are listed, %d are known here", listed, len(commands))

@@ -141,7 +141,15 @@ type wholeMedium struct {
 
 func (m *wholeMedium) packagePath(name string) string { return "SALLYPORT/" + m.id + "/" + name }
 
-const manifestName = "manifest.dsse.json"
+// Files of a package beside its folder data.
+const (
+	manifestName = "manifest.dsse.json"
+	evidenceName = "evidence.json"
+)
+
+// evidenceRoom is more bytes than the evidence of any TPM has: two statements,
+// two signatures and nine registers.
+const evidenceRoom = 8 << 10
 
 // manifestRoom is the most that the signed manifest of these files can have: its
 // payload in base64, and the envelope around it.
@@ -159,7 +167,8 @@ func (m *wholeMedium) plan(o fat32.Options) error {
 	for _, in := range m.inputs {
 		files = append(files, fat32.File{Path: m.packagePath("data/" + in.path), Size: in.size})
 	}
-	files = append(files, fat32.File{Path: m.packagePath(manifestName), Size: manifestRoom(m.inputs), Late: true})
+	files = append(files, fat32.File{Path: m.packagePath(evidenceName), Size: evidenceRoom, Late: true},
+		fat32.File{Path: m.packagePath(manifestName), Size: manifestRoom(m.inputs), Late: true})
 	var err error
 	m.layout, err = fat32.Plan(o, files)
 	switch {
@@ -256,7 +265,10 @@ func (m *wholeMedium) finish(a *app, sealed *station.Sealed) error {
 	m.signed = true
 	m.bar = newBar(a.err)
 	defer m.bar.end()
-	err := m.w.Late(m.packagePath(manifestName), sealed.Envelope)
+	err := m.w.Late(m.packagePath(evidenceName), sealed.Evidence)
+	if err == nil {
+		err = m.w.Late(m.packagePath(manifestName), sealed.Envelope)
+	}
 	erase, files, rest := m.layout.Work()
 	if err == nil {
 		m.phase("finishing", rest)

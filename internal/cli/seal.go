@@ -33,6 +33,7 @@ type sealCmd struct {
 	Election   string `help:"Election that the package belongs to." placeholder:"ID"`
 	Definition string `help:"Election definition that the package belongs to (its SHA-256 is signed). Not needed for an election-definition itself." placeholder:"FILE"`
 	Stream     string `help:"Order in which this package stands; default: one for each kind and audience." placeholder:"NAME"`
+	Supersedes string `help:"Take the place of this station's last package of the stream, which was lost on its way or must not be used." placeholder:"PACKAGE"`
 	destination
 	DryRun bool     `help:"Show what would be signed, and sign and write nothing."`
 	Files  []string `arg:"" help:"Files and folders to seal." placeholder:"FILE"`
@@ -139,6 +140,9 @@ func (c *sealCmd) permitted(s *session) (t station.Trust, warnings []string, err
 	deny := func(format string, args ...any) error {
 		return control.Failf(string(verdict.SignerNotPermitted), "cannot seal the package: "+format+", so every receiver would hold it; ask the election authority, then run 'sallyport trust install' with its new bundle", args...)
 	}
+	if kind == manifest.TrustBundle && t.Root != nil && slices.ContainsFunc(t.Root.Keys, func(k trust.RootKey) bool { return k.Holder == own.ID && k.Custody == trust.InTPM }) {
+		return t, []string{}, nil
+	}
 	switch {
 	case at < 0:
 		return t, nil, deny("this station (%s) is not enrolled in trust bundle %d", own.ID, t.Version)
@@ -161,7 +165,7 @@ func (c *sealCmd) permitted(s *session) (t station.Trust, warnings []string, err
 func (c *sealCmd) seal(a *app, s *session, inputs []input) (r *sealedReport, err error) {
 	id := make([]byte, 16)
 	rand.Read(id) // never fails (crypto/rand)
-	args := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream}
+	args := station.SealArgs{PackageID: hex.EncodeToString(id), Kind: manifest.Kind(c.Kind), ElectionID: c.Election, Audience: c.Audience, Stream: c.Stream, Supersedes: c.Supersedes}
 	r = &sealedReport{PackageID: args.PackageID, Image: c.Image, Device: c.Device}
 	if _, r.Warnings, err = c.permitted(s); err != nil {
 		return nil, err
@@ -212,15 +216,21 @@ func (c *sealCmd) ownDefinition(args *station.SealArgs) error {
 	return nil
 }
 
-// writeManifest puts a signed envelope beside its files. From the signature on
+// writeManifest puts a signed envelope and its evidence beside its files. From the signature on
 // the receiver waits for this very package, so a failure says how to go on.
 func writeManifest(folder string, sealed *station.Sealed) error {
-	err := (durable.FS{}).WriteFile("cli.seal", filepath.Join(folder, "manifest.dsse.json"), sealed.Envelope, 0o644)
-	if err != nil {
-		return fmt.Errorf("package %s is signed, but its manifest could not be written: %w; make room, or copy its folder to another medium, and run 'sallyport seal-again %s --out DIR'", sealed.PackageID, err, sealed.PackageID)
+	var files []manifest.File
+	for _, f := range []struct {
+		name string
+		body []byte
+	}{{evidenceName, sealed.Evidence}, {manifestName, sealed.Envelope}} { // the manifest last
+		if err := (durable.FS{}).WriteFile("cli.seal", filepath.Join(folder, f.name), f.body, 0o644); err != nil {
+			return fmt.Errorf("package %s is signed, but its %s could not be written: %w; make room, or copy its folder to another medium, and run 'sallyport seal-again %s --out DIR'", sealed.PackageID, f.name, err, sealed.PackageID)
+		}
+		sum := sha256.Sum256(f.body)
+		files = append(files, manifest.File{Path: f.name, Size: int64(len(f.body)), SHA256: hex.EncodeToString(sum[:])})
 	}
-	sum := sha256.Sum256(sealed.Envelope)
-	if err := readBack(folder, []manifest.File{{Path: "manifest.dsse.json", Size: int64(len(sealed.Envelope)), SHA256: hex.EncodeToString(sum[:])}}); err != nil {
+	if err := readBack(folder, files); err != nil {
 		return fmt.Errorf("package %s is signed: %w; copy its folder data to another medium and run 'sallyport seal-again %s --out DIR' there", sealed.PackageID, err, sealed.PackageID)
 	}
 	return nil

@@ -161,7 +161,7 @@ func TestSealedPackageVerifiesWithOpenSSL(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := filepath.Join(t.TempDir(), "key.pem")
-	must(t, o.Source, "trust", "key", "--out", key)
+	must(t, o.Source, "trust", "key", "--for", "packages", "--out", key)
 	format, err := os.ReadFile(filepath.Join(o.Checkout, "internal", "manifest", "FORMAT.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/ems"
 	"sallyport/internal/hotplug"
 	"sallyport/internal/station"
+	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
 
@@ -48,9 +49,9 @@ func (c *initCmd) Run(a *app) error {
 	return a.print(id, func(w io.Writer) {
 		fmt.Fprintf(w, "station %s is initialised; its signing key is\n  %s\n", cfg.Station.ID, id.KeyID)
 		if authority {
-			fmt.Fprintln(w, "Next: 'sallyport trust issue' when the other stations have exported their records.")
+			fmt.Fprintln(w, "Next: 'sallyport authority init' founds the authority; a further station of one that exists gives its key to it ('sallyport authority key') and takes its root ('sallyport authority adopt').")
 		} else {
-			fmt.Fprintln(w, "Next: 'sallyport trust export' writes the record that the authority needs; then 'sallyport trust install BUNDLE'.")
+			fmt.Fprintln(w, "Next: 'sallyport station request' writes what the authority needs to enrol this station.")
 		}
 	})
 }
@@ -97,6 +98,9 @@ func showStatus(w io.Writer, s *station.Status) {
 		fmt.Fprintf(tw, "USB ports\t%s\n", usbSummary(s.USB))
 	}
 	tw.Flush()
+	if s.SealNote != "" {
+		fmt.Fprintln(w, "cannot seal:", verdict.Escape(s.SealNote))
+	}
 	if len(s.NotReady) == 0 {
 		fmt.Fprintln(w, "ready to take media")
 	}
@@ -364,10 +368,8 @@ func (c *tallyCmd) Run(a *app) error {
 
 type trustCmd struct {
 	Show    trustShowCmd    `cmd:"" help:"Show the installed trust bundle."`
-	Export  trustExportCmd  `cmd:"" help:"Write this station's record for the authority."`
-	Issue   trustIssueCmd   `cmd:"" help:"At the authority: issue the next trust bundle."`
 	Root    trustRootCmd    `cmd:"" help:"Write the root document that this station trusts."`
-	Key     trustKeyCmd     `cmd:"" help:"Write this station's public key in PEM, for sallyport-verify and openssl."`
+	Key     trustKeyCmd     `cmd:"" help:"Write one of this station's public keys in PEM, for sallyport-verify and openssl."`
 	Install trustInstallCmd `cmd:"" help:"Verify and install a trust bundle."`
 }
 
@@ -394,11 +396,48 @@ func showTrust(w io.Writer, t *station.Trust) {
 		for _, e := range s.Elections {
 			fmt.Fprintf(tw, "\tfor %s\n", e)
 		}
-		for _, k := range s.Keys {
-			fmt.Fprintf(tw, "\twith key %s\n", k.ID)
+		for i := range s.Keys {
+			fmt.Fprintf(tw, "\twith key %s\n\t  %s\n", s.Keys[i].ID, worth(&s.Keys[i]))
+		}
+		for _, b := range s.Boot {
+			fmt.Fprintf(tw, "\tstarted as %s\n", verdict.Escape(b.Label))
+		}
+		if s.Attested {
+			fmt.Fprintf(tw, "\tshows its boot state with each package\n")
 		}
 	}
 	tw.Flush()
+	if len(t.Hybrid) > 0 {
+		fmt.Fprintf(w, "signed with ML-DSA-65 too: %v\n", t.Hybrid)
+	}
+	if t.Root != nil {
+		showRoot(w, t.Root)
+	}
+}
+
+// worth says in a few words what stands behind a key.
+func worth(k *trust.Key) string {
+	words := "outside a TPM"
+	switch {
+	case k.Beside != "":
+		words = "ML-DSA-65, beside " + k.Beside[:16] + "…"
+	case k.Proof == trust.ByCertificate:
+		words = "in a TPM, which its maker's certificate names"
+	case k.Proof == trust.ByComparison:
+		words = "in a TPM, whose endorsement key people compared"
+	case len(k.TPM.AKPublic) > 0:
+		words = "in a TPM by the station's word alone"
+	}
+	if k.SoftwareTPM {
+		words += " (SOFTWARE: not for production)"
+	}
+	if k.ValidFromSeq > 0 {
+		words += fmt.Sprintf("; from sequence %d on", k.ValidFromSeq)
+	}
+	if k.RevokedAfterSeq != nil {
+		words += fmt.Sprintf("; REVOKED after sequence %d", *k.RevokedAfterSeq)
+	}
+	return words
 }
 
 func orNone(s string) string {
@@ -408,78 +447,47 @@ func orNone(s string) string {
 	return s
 }
 
-type trustExportCmd struct{ documentCmd }
-
-func (c *trustExportCmd) Run(a *app) error { return c.write(a, station.OpTrustExport) }
-
 type trustRootCmd struct{ documentCmd }
 
-func (c *trustRootCmd) Run(a *app) error { return c.write(a, station.OpTrustRoot) }
+func (c *trustRootCmd) Run(a *app) error { return c.write(a, station.OpTrustRoot, station.NoArgs{}) }
 
-type trustKeyCmd struct{ documentCmd }
+type trustKeyCmd struct {
+	documentCmd
+	For string `enum:"log,packages" default:"log" help:"What the key signs: log (for sallyport-verify) or packages." placeholder:"WHAT"`
+}
 
-func (c *trustKeyCmd) Run(a *app) error { return c.write(a, station.OpTrustKey) }
+func (c *trustKeyCmd) Run(a *app) error {
+	return c.write(a, station.OpTrustKey, station.KeyArgs{For: c.For})
+}
 
 // documentCmd writes a document of the station to a file.
 type documentCmd struct {
 	Out string `required:"" help:"File to write; it must not exist." placeholder:"FILE"`
 }
 
-func (c *documentCmd) write(a *app, op string) error {
+func (c *documentCmd) write(a *app, op string, args any) error {
 	if err := checkNew(c.Out); err != nil {
 		return err
 	}
 	var d station.Document
-	if err := a.do(op, station.NoArgs{}, nil, &d); err != nil {
+	if err := a.do(op, args, nil, &d); err != nil {
 		return err
 	}
 	return a.writeNew(c.Out, d)
 }
 
-type trustIssueCmd struct {
-	Out       string   `required:"" help:"File to write the signed bundle to." placeholder:"FILE"`
-	Elections []string `help:"Elections for which these stations may sign." placeholder:"ID"`
-	Stations  []string `arg:"" help:"Station records with the kinds of package that each may sign: RECORD=KIND,KIND." placeholder:"RECORD=KINDS"`
-}
-
-func (c *trustIssueCmd) Run(a *app) error {
-	if err := checkNew(c.Out); err != nil { // an issued bundle that is lost costs a version
-		return err
-	}
-	var args station.IssueArgs
-	for _, s := range c.Stations {
-		file, kinds, ok := strings.Cut(s, "=")
-		if !ok {
-			return control.Failf(control.CodeUsage, "%q does not say what the station may sign: write RECORD=KIND,KIND (or RECORD=none)", s)
-		}
-		record, err := readDocument("station record", file)
-		if err != nil {
-			return err
-		}
-		in := station.IssueStation{Record: record, Kinds: []string{}, Elections: []string{}}
-		if kinds != "none" {
-			in.Kinds, in.Elections = strings.Split(kinds, ","), c.Elections
-		}
-		args.Stations = append(args.Stations, in)
-	}
-	var bundle station.Document
-	if err := a.do(station.OpTrustIssue, args, nil, &bundle); err != nil {
-		return err
-	}
-	return a.writeNew(c.Out, bundle)
-}
-
 type trustInstallCmd struct {
-	Bundle string `arg:"" help:"The signed trust bundle."`
+	Documents []string `arg:"" help:"The signed trust bundle, and rotations of the root (root-2.dsse.json) that this station has not followed yet."`
+	source
 }
 
 func (c *trustInstallCmd) Run(a *app) error {
-	bundle, err := readDocument("trust bundle", c.Bundle)
+	d, err := readDelivery(a, &c.source, c.Documents)
 	if err != nil {
 		return err
 	}
 	var t station.Trust
-	if err := a.do(station.OpTrustInstall, station.InstallArgs{Bundle: bundle}, nil, &t); err != nil {
+	if err := a.do(station.OpTrustInstall, d, nil, &t); err != nil {
 		return err
 	}
 	return a.print(t, func(w io.Writer) { showTrust(w, &t) })

@@ -140,9 +140,10 @@ func (s *ems) enrol() {
 	}
 	root := filepath.Join(o.Dir, "root.json")
 	must(o.Authority.Sallyport("init"))
-	must(o.Authority.Sallyport("trust", "root", "--out", root))
+	must(o.Authority.Sallyport("authority", "init", "--out", root))
 	must(o.Source.Sallyport("init", "--root", root))
-	must(o.Source.Sallyport("trust", "export", "--out", o.Source.File("record.json")))
+	source, err := o.Answer(o.Authority, o.Source)
+	ok(t, err)
 
 	doc, err := os.ReadFile(root)
 	ok(t, err)
@@ -150,14 +151,24 @@ func (s *ems) enrol() {
 	ok(t, s.WriteFile(t.Context(), "/etc/sallyport/sallyport.toml", fmt.Appendf(nil, configuration, testoffice.Jurisdiction, testoffice.ElectionID), 0))
 	// The base was unpacked without Debian's scripts, which write these files.
 	must(s.Shell(t.Context(), `for part in auth account session password; do echo "$part required pam_permit.so" >/etc/pam.d/common-$part; done`))
-	must(s.Shell(t.Context(), `cd /; runuser -u sallyport -- sallyport init --root /tmp/root.json
-		runuser -u sallyport -- sallyport trust export --out /tmp/record.json`))
-	record, err := s.ReadFile(t.Context(), "/tmp/record.json")
+	shown := must(s.Shell(t.Context(), `cd /; runuser -u sallyport -- sallyport init --root /tmp/root.json >&2
+		runuser -u sallyport -- sallyport station request --out /tmp/request.json`))
+	fetch := func(name string) string {
+		t.Helper()
+		doc, err := s.ReadFile(t.Context(), "/tmp/"+name)
+		ok(t, err)
+		ok(t, os.WriteFile(o.EMS.File(name), doc, 0o644))
+		return o.EMS.File(name)
+	}
+	challenge := o.EMS.File("challenge.json")
+	must(o.Authority.Sallyport("authority", "challenge", fetch("request.json"), "--ek-sha256", testoffice.EndorsementKey(shown), "--out", challenge))
+	doc, err = os.ReadFile(challenge)
 	ok(t, err)
-	ok(t, os.WriteFile(o.EMS.File("record.json"), record, 0o644))
+	ok(t, s.WriteFile(t.Context(), "/tmp/challenge.json", doc, 0o644))
+	must(s.Shell(t.Context(), `cd /; runuser -u sallyport -- sallyport station activate /tmp/challenge.json --out /tmp/answer.json`))
 	bundle := filepath.Join(o.Dir, "trust.dsse.json")
-	must(o.Authority.Sallyport("trust", "issue", "--out", bundle, "--elections", testoffice.ElectionID,
-		o.Source.File("record.json")+"=election-definition,cvr-export,media-set", o.EMS.File("record.json")+"=results-report"))
+	must(o.Authority.Sallyport("authority", "admit", "--out", bundle, "--elections", testoffice.ElectionID,
+		source+"=election-definition,cvr-export,media-set", fetch("answer.json")+"=results-report"))
 	must(o.Source.Sallyport("trust", "install", bundle))
 	doc, err = os.ReadFile(bundle)
 	ok(t, err)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"sallyport/internal/durable"
-	"sallyport/internal/manifest"
+	"sallyport/internal/intake"
 	"sallyport/internal/testmedia"
 	"sallyport/internal/tpm/tpmtest"
 	"sallyport/internal/vault"
@@ -83,7 +83,7 @@ func (r *rig) leaveCopy(id string, files map[string][]byte) {
 func TestTrustThatChangesWhileReading(t *testing.T) {
 	revoked := false
 	r := newRig(t, func(r *rig) {
-		r.cfg.Policy = func() (manifest.Policy, error) {
+		r.cfg.Policy = func() (intake.Policy, error) {
 			if revoked {
 				r.source = r.stranger // the next bundle enrols another key
 			}

@@ -16,6 +16,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -41,14 +42,24 @@ type TPM interface {
 	Clock(ctx context.Context) (tpm.Clock, error)
 }
 
+// Policy is what a station trusts: in whose packages, and in which evidence.
+type Policy interface {
+	manifest.Policy
+	// Evidence judges evidence.json of a verified package, nil when there is none.
+	Evidence(v *manifest.Verified, evidence []byte) error
+}
+
 // Config is what an Intake works with. All fields are needed, but Core, which
 // stations without an EMS leave nil.
 type Config struct {
 	Reader reader.Config
 	// Policy returns what this station trusts now, or a trust-missing finding.
-	Policy func() (manifest.Policy, error)
-	TPM    TPM
-	Audit  *audit.Recorder
+	Policy func() (Policy, error)
+	// Trust takes the content of a trust bundle that was verified and stored. All
+	// of it is in force afterwards, or nothing is and a finding says why.
+	Trust func(ctx context.Context, content fs.FS) error
+	TPM   TPM
+	Audit *audit.Recorder
 	// Seal has the TPM sign the log, after each verdict.
 	Seal func(ctx context.Context) error
 	// Journal is the log that Audit writes to, for reading.
@@ -208,7 +219,7 @@ func (r *run) whole(ctx context.Context) error {
 }
 
 // take reads an open medium, from the intent to do so to the verdict.
-func (r *run) take(ctx context.Context, policy manifest.Policy) error {
+func (r *run) take(ctx context.Context, policy Policy) error {
 	intent, err := r.cfg.Audit.Intent(ctx, audit.Event{ID: audit.MediumRead, Subject: r.subject()})
 	if err != nil {
 		return err
@@ -233,7 +244,7 @@ func (r *run) take(ctx context.Context, policy manifest.Policy) error {
 }
 
 // ready says whether this station may read a medium at all; a finding when not.
-func (r *run) ready(ctx context.Context) (manifest.Policy, *verdict.Finding) {
+func (r *run) ready(ctx context.Context) (Policy, *verdict.Finding) {
 	if ctx.Err() != nil {
 		return nil, stopped(ctx)
 	}
@@ -267,7 +278,7 @@ func (r *run) askTPM(ctx context.Context) *verdict.Finding {
 }
 
 // read lists the medium, judges each package and keeps what it must.
-func (r *run) read(ctx context.Context, policy manifest.Policy) error {
+func (r *run) read(ctx context.Context, policy Policy) error {
 	listing, err := r.session.List()
 	if err != nil {
 		r.report.Findings = append(r.report.Findings, *r.trouble(ctx, err, verdict.Unreadable))

@@ -213,10 +213,20 @@ var badMedia = []struct {
 		p.sign(r.t, manifest.PayloadType, bytes.Clone)
 		return r.medium(nil, p), p.held(r.t, nil)
 	}},
-	{"supersedes another package", []verdict.Reason{verdict.ContentInvalid}, 3, func(r *rig) (string, contents) {
+	{"evidence that is none", []verdict.Reason{verdict.ManifestMalformed}, 3, func(r *rig) (string, contents) {
 		p := r.definition()
-		p.Supersedes = strings.Repeat("ab", 32)
-		return r.medium(nil, p), p.held(r.t, nil)
+		evidence := []byte("{}")
+		return r.medium(testmedia.Files{p.path("evidence.json"): evidence}, p), p.held(r.t, contents{"evidence.json": evidence})
+	}},
+	{"evidence of another package", []verdict.Reason{verdict.SignatureInvalid}, 3, func(r *rig) (string, contents) {
+		p := r.definition()
+		evidence := r.evidence(r.cvrs("1"), 100)
+		return r.medium(testmedia.Files{p.path("evidence.json"): evidence}, p), p.held(r.t, contents{"evidence.json": evidence})
+	}},
+	{"evidence of a counter that never came so far", []verdict.Reason{verdict.SignerNotPermitted}, 3, func(r *rig) (string, contents) {
+		p := r.definition()
+		evidence := r.evidence(p, p.Seq-1)
+		return r.medium(testmedia.Files{p.path("evidence.json"): evidence}, p), p.held(r.t, contents{"evidence.json": evidence})
 	}},
 	{"part of a set", []verdict.Reason{verdict.ContentInvalid}, 3, func(r *rig) (string, contents) {
 		p := r.definition()
@@ -383,7 +393,7 @@ func TestMediaThatAreNotRead(t *testing.T) {
 		change func(*rig)
 	}{
 		{"no trust bundle", verdict.TrustMissing, func(r *rig) {
-			r.cfg.Policy = func() (manifest.Policy, error) { return nil, verdict.New(verdict.TrustMissing, "", "") }
+			r.cfg.Policy = func() (intake.Policy, error) { return nil, verdict.New(verdict.TrustMissing, "", "") }
 		}},
 		{"clock before 2025", verdict.ClockUnusable, func(r *rig) {
 			r.cfg.Now = func() time.Time { return time.Date(2024, 12, 31, 23, 59, 59, 0, time.UTC) }

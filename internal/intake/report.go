@@ -143,9 +143,11 @@ type Outcome struct {
 	KeyID     string          `json:"key_id,omitzero"`
 	Stream    string          `json:"stream,omitzero"`
 	Seq       int64           `json:"seq,omitzero"`
-	Intent    int64           `json:"intent"` // audit entry of the intent
-	Receipt   *ems.Receipt    `json:"receipt,omitzero"`
-	Recovered bool            `json:"recovered,omitzero"`
+	// Supersedes is the digest of the package that this one replaces.
+	Supersedes string       `json:"supersedes,omitzero"`
+	Intent     int64        `json:"intent"` // audit entry of the intent
+	Receipt    *ems.Receipt `json:"receipt,omitzero"`
+	Recovered  bool         `json:"recovered,omitzero"`
 }
 
 // ExitCode maps a report to the command line's exit status: 0 accepted,

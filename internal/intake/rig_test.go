@@ -232,13 +232,17 @@ func (r *rig) entries(event string) (all []audit.Entry) {
 }
 
 // policy is the real one, of a bundle that the authority signed.
-func (r *rig) policy() (manifest.Policy, error) {
-	root, err := trust.NewRoot(1, 1, &r.authority.Key.PublicKey)
+func (r *rig) policy() (intake.Policy, error) {
+	holder, err := trust.TPMRootKey("authority", r.authority.Identity)
 	if err != nil {
 		return nil, err
 	}
-	rec := &trust.StationRecord{V: 1, ID: "precinct-1", Name: "Precinct 1", Role: trust.Source, Jurisdiction: "us", SoftwareTPM: true, TPM: r.source.Identity}
-	st, err := rec.Station([]manifest.Kind{manifest.ElectionDefinition, manifest.CVRExport, manifest.MediaSet}, []string{election, other})
+	root, err := trust.NewRoot(1, 1, "", holder)
+	if err != nil {
+		return nil, err
+	}
+	req := &trust.Request{V: 2, ID: "precinct-1", Name: "Precinct 1", Role: trust.Source, Jurisdiction: "us", SoftwareTPM: true, TPM: r.source.Identity}
+	st, err := req.Station([]manifest.Kind{manifest.ElectionDefinition, manifest.CVRExport, manifest.MediaSet}, []string{election, other}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +254,7 @@ func (r *rig) policy() (manifest.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return trusted.Policy(trust.Self{StationID: "ems-1", Jurisdiction: county, Elections: []string{election}}), nil
+	return trusted.Policy(root, trust.Self{StationID: "ems-1", Jurisdiction: county, Elections: []string{election}}), nil
 }
 
 // parcel is a package that is not sealed yet.

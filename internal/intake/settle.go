@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
+	"sallyport/internal/manifest"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
@@ -67,7 +68,7 @@ func (r *run) admit(ctx context.Context, p *pack) error {
 	if err != nil {
 		return err
 	}
-	receipt, refusal, err := r.importPackage(ctx, p)
+	receipt, refusal, err := r.deliver(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (r *run) admit(ctx context.Context, p *pack) error {
 	}
 	payload := p.verified.Payload()
 	o := Outcome{Verdict: verdict.Accepted, PackageID: payload.PackageID, Digest: p.digest, Kind: string(payload.Kind), Station: payload.Signer.StationID,
-		KeyID: payload.Signer.KeyID, Stream: payload.Stream, Seq: payload.Seq, Intent: intent.Seq(), Receipt: receipt}
+		KeyID: payload.Signer.KeyID, Stream: payload.Stream, Seq: payload.Seq, Supersedes: payload.Supersedes, Intent: intent.Seq(), Receipt: receipt}
 	body, err := strictjson.Encode(o)
 	if err != nil {
 		return err
@@ -92,6 +93,35 @@ func (r *run) admit(ctx context.Context, p *pack) error {
 	return intent.Outcome(ctx, audit.Accepted, map[string]string{"item": p.report.Item})
 }
 
+// deliver hands the content to whom it is for: a trust bundle to what this
+// station trusts, everything else to the EMS core.
+func (r *run) deliver(ctx context.Context, p *pack) (*ems.Receipt, *verdict.Finding, error) {
+	if p.verified.Payload().Kind != manifest.TrustBundle {
+		return r.importPackage(ctx, p)
+	}
+	data, err := p.content()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.cfg.Trust(ctx, data); err != nil {
+		f, ok := verdict.Find(err)
+		if !ok {
+			return nil, nil, fmt.Errorf("the trust store failed: %w", err)
+		}
+		return nil, f, nil
+	}
+	return nil, nil, nil
+}
+
+// content is what is stored below data/.
+func (p *pack) content() (fs.FS, error) {
+	whole, err := p.staged.FS()
+	if err != nil {
+		return nil, err
+	}
+	return fs.Sub(whole, strings.TrimSuffix(dataFolder, "/"))
+}
+
 // importPackage imports what is for the EMS core. It returns no receipt for
 // other kinds and a finding when the core refuses the content.
 func (r *run) importPackage(ctx context.Context, p *pack) (*ems.Receipt, *verdict.Finding, error) {
@@ -99,11 +129,7 @@ func (r *run) importPackage(ctx context.Context, p *pack) (*ems.Receipt, *verdic
 		return nil, nil, nil
 	}
 	payload := p.verified.Payload()
-	whole, err := p.staged.FS()
-	if err != nil {
-		return nil, nil, err
-	}
-	data, err := fs.Sub(whole, strings.TrimSuffix(dataFolder, "/"))
+	data, err := p.content()
 	if err != nil {
 		return nil, nil, err
 	}

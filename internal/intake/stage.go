@@ -29,7 +29,7 @@ func (r *run) stage(ctx context.Context, p *pack) error {
 	if err != nil {
 		return err
 	}
-	declared := int64(len(p.envelope) + len(p.torn))
+	declared := int64(len(p.envelope) + len(p.torn) + len(p.evidence))
 	for _, id := range p.files {
 		declared += r.entry(id).Size
 	}
@@ -44,7 +44,7 @@ func (r *run) stage(ctx context.Context, p *pack) error {
 		// Keep at least the manifest: the medium itself still has the rest.
 		p.findings.add(*asFinding(err, verdict.StoreFull))
 		p.files = nil
-		stage, err = r.cfg.Vault.Stage(id, int64(len(p.envelope)+len(p.torn)), facts)
+		stage, err = r.cfg.Vault.Stage(id, int64(len(p.envelope)+len(p.torn)+len(p.evidence)), facts)
 	}
 	if isReason(err, verdict.StoreFull) {
 		p.findings.add(*asFinding(err, verdict.StoreFull))
@@ -96,6 +96,11 @@ func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 	}
 	if p.torn != nil {
 		if _, err := stage.AddFile(envelopeName, io.MultiReader(bytes.NewReader(p.torn), tornReader{})); err != nil && !errors.Is(err, errTorn) {
+			return stageTrouble(p, err)
+		}
+	}
+	if p.evidence != nil {
+		if _, err := stage.AddFile(evidenceName, bytes.NewReader(p.evidence)); err != nil {
 			return stageTrouble(p, err)
 		}
 	}

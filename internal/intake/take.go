@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/limit"
 	"sallyport/internal/manifest"
 	"sallyport/internal/medium"
 	"sallyport/internal/reader"
@@ -26,6 +27,7 @@ type pack struct {
 	findings findings
 	envelope []byte
 	torn     []byte // what could be read of an envelope that cannot be read whole
+	evidence []byte // when it was read whole
 	verified *manifest.Verified
 	digest   string
 	files    []uint32 // entries to be read, by number in the listing
@@ -33,7 +35,7 @@ type pack struct {
 }
 
 // takePackage brings one package folder to its verdict.
-func (r *run) takePackage(ctx context.Context, f *folder, policy manifest.Policy) error {
+func (r *run) takePackage(ctx context.Context, f *folder, policy Policy) error {
 	p := &pack{folder: f, report: PackageReport{Package: f.id, Verdict: verdict.Held, Findings: []verdict.Finding{}}}
 	p.findings.merge(&f.findings)
 	p.findings.merge(&r.layout.findings)
@@ -44,7 +46,9 @@ func (r *run) takePackage(ctx context.Context, f *folder, policy manifest.Policy
 	// evidence; else they are, for review, all that stands in the folder.
 	for _, id := range f.entries {
 		e := r.entry(id)
-		if e.Type == medium.File && (f.envelope == nil || e.ID != f.envelope.ID || (p.envelope == nil && p.torn == nil)) {
+		taken := f.envelope != nil && e.ID == f.envelope.ID && (p.envelope != nil || p.torn != nil) ||
+			f.evidence != nil && e.ID == f.evidence.ID && p.evidence != nil
+		if e.Type == medium.File && !taken {
 			p.files = append(p.files, id)
 		}
 	}
@@ -88,7 +92,7 @@ func (r *run) entry(id uint32) *reader.Entry { return &r.layout.listing.Entries[
 // verify reads the envelope and, when its signatures stand, compares its list
 // with the folder and its place with what was admitted before. Findings go to
 // p; the error is fatal.
-func (r *run) verify(ctx context.Context, p *pack, policy manifest.Policy) error {
+func (r *run) verify(ctx context.Context, p *pack, policy Policy) error {
 	r.readEnvelope(ctx, p)
 	if p.envelope == nil {
 		return nil
@@ -109,6 +113,9 @@ func (r *run) verify(ctx context.Context, p *pack, policy manifest.Policy) error
 		p.folder.findings = findings{}
 		p.folder.compare(payload)
 		p.findings.merge(&p.folder.findings)
+		if err := r.checkEvidence(ctx, p, policy); err != nil {
+			return err
+		}
 		if f := unsupported(payload); f != nil {
 			p.findings.add(*f)
 		}
@@ -132,12 +139,8 @@ func (r *run) verify(ctx context.Context, p *pack, policy manifest.Policy) error
 // unsupported names what a manifest may ask for and this version does not do.
 func unsupported(p *manifest.Payload) *verdict.Finding {
 	switch {
-	case p.Supersedes != "":
-		return verdict.New(verdict.ContentInvalid, "supersedes", "the package replaces an accepted one, which this version of Sallyport cannot take back")
 	case p.Set.Parts > 1:
 		return verdict.New(verdict.ContentInvalid, "set", "the package is part %d of %d, and this version of Sallyport takes only whole packages", p.Set.Part, p.Set.Parts)
-	case p.Kind == manifest.TrustBundle:
-		return verdict.New(verdict.SignerNotPermitted, "kind", "trust bundles are installed with 'sallyport trust install'")
 	}
 	return nil
 }
@@ -148,9 +151,43 @@ func (r *run) readEnvelope(ctx context.Context, p *pack) {
 	if e == nil || e.Size > manifest.MaxEnvelope {
 		return
 	}
+	body, whole := r.readSmall(ctx, p, e, manifest.MaxEnvelope)
+	if whole {
+		p.envelope = body
+	} else {
+		p.torn = body
+	}
+}
+
+// checkEvidence reads the evidence of a verified package and has the policy
+// judge it. The error is fatal.
+func (r *run) checkEvidence(ctx context.Context, p *pack, policy Policy) error {
+	if e := p.folder.evidence; e != nil {
+		if e.Size > limit.EvidenceBytes {
+			return nil // found already
+		}
+		body, whole := r.readSmall(ctx, p, e, limit.EvidenceBytes)
+		if !whole {
+			return nil
+		}
+		p.evidence = body
+	}
+	if err := policy.Evidence(p.verified, p.evidence); err != nil {
+		f, ok := verdict.Find(err)
+		if !ok {
+			return fmt.Errorf("the verifier itself failed: %w", err)
+		}
+		p.findings.add(*f)
+	}
+	return nil
+}
+
+// readSmall reads one file into memory. When it cannot be read whole, that is a
+// finding, and body what could be read of it, nil when the reader gave nothing.
+func (r *run) readSmall(ctx context.Context, p *pack, e *reader.Entry, most int64) (body []byte, whole bool) {
 	if r.lost != nil {
 		p.findings.add(*r.lost)
-		return
+		return nil, false
 	}
 	stream, err := r.session.Read([]uint32{e.ID})
 	if err == nil {
@@ -158,21 +195,18 @@ func (r *run) readEnvelope(ctx context.Context, p *pack) {
 	}
 	if err != nil {
 		r.loseReader(ctx, p, err)
-		return
+		return nil, false
 	}
-	body := make([]byte, 0, e.Size+bytes.MinRead)
-	buf := bytes.NewBuffer(body)
-	if _, err := buf.ReadFrom(io.LimitReader(stream, manifest.MaxEnvelope+1)); err != nil {
+	buf, whole := bytes.NewBuffer(make([]byte, 0, e.Size+bytes.MinRead)), true
+	if _, err := buf.ReadFrom(io.LimitReader(stream, most+1)); err != nil {
 		p.findings.add(r.fileTrouble(ctx, e, err))
-		p.torn = buf.Bytes()
+		whole = false
 	}
 	if _, _, err := stream.Next(); !errors.Is(err, io.EOF) {
 		r.loseReader(ctx, p, err)
-		p.torn = buf.Bytes()
+		whole = false
 	}
-	if p.torn == nil {
-		p.envelope = buf.Bytes()
-	}
+	return buf.Bytes(), whole
 }
 
 // loseReader notes that the reader can give nothing more.

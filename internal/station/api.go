@@ -22,16 +22,41 @@ const (
 	OpLogShow        = "log.show"        // audit.Filter, Log
 	OpTrustShow      = "trust.show"      // NoArgs, Trust
 	OpTrustInstall   = "trust.install"   // InstallArgs, Trust
-	OpTrustExport    = "trust.export"    // NoArgs, Document: the station record
-	OpTrustRoot      = "trust.root"      // NoArgs, Document: the pinned root
-	OpTrustKey       = "trust.key"       // NoArgs, Document: the public key in PEM
-	OpTrustIssue     = "trust.issue"     // IssueArgs, Document: the signed bundle
-	OpElections      = "ems.elections"   // NoArgs, Elections
-	OpTally          = "ems.tally"       // TallyArgs, ems.Tally
+	OpTrustDelivery  = "trust.delivery"  // NoArgs, trust.Delivery: what is installed, to hand it on
+	OpTrustRoot      = "trust.root"      // NoArgs, Document: the present root
+	OpTrustKey       = "trust.key"       // KeyArgs, Document: a public key in PEM
+
+	OpEnrolRequest  = "enrol.request"  // NoArgs, Requested
+	OpEnrolActivate = "enrol.activate" // ActivateArgs, Document: the answer
+	OpEnrolHandover = "enrol.handover" // HandoverArgs, HandedOver
+	OpBootMeasure   = "boot.measure"   // NoArgs, Measured
+
+	OpAuthorityKey       = "authority.key"       // NoArgs, Document: the signer record
+	OpAuthorityFound     = "authority.found"     // FoundArgs, Document: the root
+	OpAuthorityAdopt     = "authority.adopt"     // AdoptArgs, Document: the root
+	OpAuthorityChallenge = "authority.challenge" // ChallengeArgs, Challenged
+	OpAuthorityDraft     = "authority.draft"     // DraftArgs, Draft: the next bundle
+	OpAuthorityRotate    = "authority.rotate"    // FoundArgs, Draft: the next root
+	OpAuthoritySign      = "authority.sign"      // SignArgs, Draft
+	OpAuthorityStatus    = "authority.status"    // NoArgs, authority.Status
+
+	OpElections = "ems.elections" // NoArgs, Elections
+	OpTally     = "ems.tally"     // TallyArgs, ems.Tally
 )
 
 // NoArgs are the arguments of operations that take none.
 type NoArgs struct{}
+
+// What the keys of [KeyArgs] sign.
+const (
+	KeyForLog      = "log"      // the checkpoints of the audit log
+	KeyForPackages = "packages" // packages and, at an authority, trust bundles
+)
+
+// KeyArgs ask for one of the station's two keys.
+type KeyArgs struct {
+	For string `json:"for"`
+}
 
 // Status is what 'sallyport status' shows.
 type Status struct {
@@ -45,6 +70,10 @@ type Status struct {
 	TPM          string `json:"tpm"`
 	SoftwareTPM  bool   `json:"software_tpm"`
 	TPMReady     bool   `json:"tpm_ready"`
+	// CanSeal is false while the signing key cannot be used: in a boot state that
+	// is not approved, after a hand-over, or without a TPM. SealNote says why.
+	CanSeal      bool   `json:"can_seal"`
+	SealNote     string `json:"seal_note,omitzero"`
 	TrustVersion int64  `json:"trust_version"` // 0: none installed
 	LogEntries   int64  `json:"log_entries"`
 	Held         int    `json:"held"`
@@ -66,13 +95,16 @@ type IntakeArgs struct {
 // SealArgs ask for a signature over a list of files that the caller has read
 // and hashed from this machine.
 type SealArgs struct {
-	PackageID      string          `json:"package_id"`
-	Kind           manifest.Kind   `json:"kind"`
-	ElectionID     string          `json:"election_id,omitzero"`
-	ElectionSHA256 string          `json:"election_sha256,omitzero"`
-	Audience       string          `json:"audience"`
-	Stream         string          `json:"stream,omitzero"` // empty: one per kind and audience
-	Files          []manifest.File `json:"files"`
+	PackageID      string        `json:"package_id"`
+	Kind           manifest.Kind `json:"kind"`
+	ElectionID     string        `json:"election_id,omitzero"`
+	ElectionSHA256 string        `json:"election_sha256,omitzero"`
+	Audience       string        `json:"audience"`
+	Stream         string        `json:"stream,omitzero"` // empty: one per kind and audience
+	// Supersedes is the id of this station's last package of the stream, whose
+	// place this one takes.
+	Supersedes string          `json:"supersedes,omitzero"`
+	Files      []manifest.File `json:"files"`
 }
 
 // SealAgainArgs name a package that this station has sealed before, to get its
@@ -85,6 +117,7 @@ type SealAgainArgs struct {
 type Sealed struct {
 	PackageID string `json:"package_id"`
 	Envelope  []byte `json:"envelope"`
+	Evidence  []byte `json:"evidence"` // evidence.json, to stand beside it
 	Digest    string `json:"digest"`
 	Stream    string `json:"stream"`
 	Seq       int64  `json:"seq"`
@@ -151,26 +184,12 @@ type Log struct {
 
 // Trust shows the installed bundle.
 type Trust struct {
-	Version  int64           `json:"version"`
-	Stations []trust.Station `json:"stations"`
-}
-
-// InstallArgs carry a signed trust bundle.
-type InstallArgs struct {
-	Bundle []byte `json:"bundle"`
-}
-
-// IssueArgs ask an authority for the next trust bundle: the stations of the
-// installed one, changed and added to by these.
-type IssueArgs struct {
-	Stations []IssueStation `json:"stations"`
-}
-
-// IssueStation admits one station.
-type IssueStation struct {
-	Record    []byte   `json:"record"` // what 'trust export' wrote there
-	Kinds     []string `json:"kinds"`
-	Elections []string `json:"elections"`
+	Version     int64           `json:"version"`
+	RootVersion int64           `json:"root_version"` // of the root that signed the bundle
+	Issued      string          `json:"issued"`
+	Hybrid      []manifest.Kind `json:"hybrid"`
+	Stations    []trust.Station `json:"stations"`
+	Root        *trust.Root     `json:"root"` // the present one
 }
 
 // Document is something to be written to a file.
@@ -188,4 +207,134 @@ type Elections struct {
 // TallyArgs name the election; empty means the only one.
 type TallyArgs struct {
 	ElectionID string `json:"election_id"`
+}
+
+// Requested is an enrolment request and what people compare.
+type Requested struct {
+	Document
+	KeyID    string `json:"key_id"`
+	EKSHA256 string `json:"ek_sha256"`
+	// EKCertificate says whether the TPM holds its maker's certificate; without
+	// one the authority needs the digest.
+	EKCertificate bool `json:"ek_certificate"`
+}
+
+// ActivateArgs carry the authority's challenge.
+type ActivateArgs struct {
+	Challenge []byte `json:"challenge"`
+}
+
+// HandoverArgs carry the enrolment request of the key that takes over.
+type HandoverArgs struct {
+	Request []byte `json:"request"`
+}
+
+// HandedOver is a signed hand-over.
+type HandedOver struct {
+	Document
+	NewKey  string `json:"new_key"`
+	LastSeq int64  `json:"last_seq"`
+}
+
+// Measured is a signed measurement, and what it says.
+type Measured struct {
+	Document
+	PCRs   []trust.PCR `json:"pcrs"`
+	Policy string      `json:"policy"` // digest over PCRs 7 and 11: the name of the boot state
+	// Bound says whether the signing key can be used in approved states alone.
+	Bound    bool     `json:"bound"`
+	Approved []string `json:"approved"` // labels of the approved states that match
+}
+
+// NoBootKey as BootHolder makes a root without a boot key.
+const NoBootKey = "none"
+
+// FoundArgs say what the first or the next root of an authority is made of.
+type FoundArgs struct {
+	Threshold  int      `json:"threshold"`
+	Signers    [][]byte `json:"signers"`              // signer records of the others
+	BootHolder string   `json:"boot_holder,omitzero"` // who approves boot states; empty: this station
+	Leave      bool     `json:"leave,omitzero"`       // the next root is without this station's key
+}
+
+// AdoptArgs carry a root that was made at another authority.
+type AdoptArgs struct {
+	Root []byte `json:"root"`
+}
+
+// ChallengeArgs carry an enrolment request, and how the authority knows the TPM.
+type ChallengeArgs struct {
+	Request  []byte   `json:"request"`
+	Vendors  [][]byte `json:"vendors"`            // certificates of TPM makers, DER
+	EKSHA256 string   `json:"ek_sha256,omitzero"` // instead of them: what people compared
+}
+
+// Challenged is a challenge, and whom it is for.
+type Challenged struct {
+	Document
+	StationID    string `json:"station_id"`
+	Name         string `json:"name"`
+	Role         string `json:"role"`
+	Jurisdiction string `json:"jurisdiction"`
+	KeyID        string `json:"key_id"`
+	EKSHA256     string `json:"ek_sha256"`
+	Maker        string `json:"maker"`
+	SoftwareTPM  bool   `json:"software_tpm"`
+	Proof        string `json:"proof"`
+}
+
+// DraftArgs say what the next trust bundle changes.
+type DraftArgs struct {
+	Admit   []AdmitArgs   `json:"admit"`
+	Revoke  []RevokeArgs  `json:"revoke"`
+	Alter   []AlterArgs   `json:"alter"`
+	Approve []ApproveArgs `json:"approve"`
+	Hybrid  *[]string     `json:"hybrid,omitzero"`
+}
+
+// AdmitArgs enrol one station: see authority.Admission.
+type AdmitArgs struct {
+	Answer      []byte   `json:"answer"`
+	Kinds       []string `json:"kinds"`
+	Elections   []string `json:"elections"`
+	Attested    bool     `json:"attested,omitzero"`
+	Handover    []byte   `json:"handover,omitzero"`
+	Replace     bool     `json:"replace,omitzero"`
+	RevokeAfter int64    `json:"revoke_after,omitzero"`
+	Label       string   `json:"label,omitzero"`
+	PCRs        []uint   `json:"pcrs,omitzero"`
+}
+
+// RevokeArgs end a key: see authority.Revocation.
+type RevokeArgs struct {
+	Station string `json:"station"`
+	Key     string `json:"key,omitzero"`
+	After   int64  `json:"after"`
+}
+
+// AlterArgs change an enrolment: see authority.Alteration.
+type AlterArgs struct {
+	Station   string    `json:"station"`
+	Kinds     *[]string `json:"kinds,omitzero"`
+	Elections *[]string `json:"elections,omitzero"`
+	Attested  *bool     `json:"attested,omitzero"`
+}
+
+// ApproveArgs approve a boot state: see authority.BootApproval.
+type ApproveArgs struct {
+	Measurement []byte   `json:"measurement"`
+	Label       string   `json:"label,omitzero"`
+	PCRs        []uint   `json:"pcrs,omitzero"`
+	Drop        []string `json:"drop,omitzero"`
+}
+
+// SignArgs carry a draft of a bundle or of a root.
+type SignArgs struct {
+	Draft []byte `json:"draft"`
+}
+
+// Draft is a signed document that may still lack signatures.
+type Draft struct {
+	Document
+	Complete bool `json:"complete"`
 }

@@ -28,7 +28,7 @@ func busyStation(t *testing.T) (o *office, before string) {
 		onMedium(files, asked[station.Sealed](t, s, station.OpSeal, request(t, manifest.MediaSet, contents)), contents)
 	})
 	o.ems.with(func(s *station.Station) {
-		asked[station.Trust](t, s, station.OpTrustInstall, station.InstallArgs{Bundle: o.issue(t)})
+		asked[station.Trust](t, s, station.OpTrustInstall, delivery(o.draft(t, station.DraftArgs{})))
 		rep, err := insert(s, testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 12}, files))
 		o.ems.must(err)
 		if rep.Verdict != verdict.Accepted || !rep.Sealed {

@@ -2,6 +2,8 @@ package station
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,7 +12,9 @@ import (
 	"strconv"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/authority"
 	"sallyport/internal/config"
+	"sallyport/internal/dsse"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/floor"
@@ -23,7 +27,7 @@ import (
 
 // Init makes a new station: keys and counter in the TPM, and the state folder.
 // root is the authority's root document, which the station trusts from here on;
-// an authority makes its own and passes nil. Init never touches a station that
+// an authority passes nil and gets its root at its desk. Init never touches a station that
 // exists, neither in the folder nor in the TPM. One that was cut off (a power
 // failure) is undone by the next call.
 //
@@ -39,8 +43,12 @@ func Init(ctx context.Context, cfg *config.Config, opt Options, root []byte) (tp
 
 func initialise(ctx context.Context, cfg *config.Config, opt Options, root []byte) (tpm.Identity, error) {
 	var none tpm.Identity
-	if (root == nil) != (cfg.Station.Role == "authority") {
-		return none, errors.New("an authority makes its own root; every other station needs the root document of its authority (--root FILE)")
+	if (root == nil) != (cfg.Station.Role == string(trust.Authority)) {
+		return none, errors.New("an authority makes its root later ('sallyport authority init'); every other station needs the root document of its authority (--root FILE)")
+	}
+	boot, err := bootKey(root)
+	if err != nil {
+		return none, err
 	}
 	dir := cfg.StateDir
 	if _, err := os.Stat(filepath.Join(dir, identityFile)); err == nil {
@@ -76,7 +84,7 @@ func initialise(ctx context.Context, cfg *config.Config, opt Options, root []byt
 	if err := opt.FS.CreateFile("station.init.begin", filepath.Join(dir, unfinished), nil, 0o600); err != nil {
 		return none, err
 	}
-	id, err := t.CreateIdentity(ctx)
+	id, err := t.CreateIdentity(ctx, boot)
 	if err != nil {
 		return none, err
 	}
@@ -84,6 +92,19 @@ func initialise(ctx context.Context, cfg *config.Config, opt Options, root []byt
 		return none, err
 	}
 	return id, opt.FS.RemoveAll("station.init.end", filepath.Join(dir, unfinished))
+}
+
+// bootKey is the key that approves boot states under a root; nil for none. An
+// authority's own key is bound to nothing: nobody could approve its first state.
+func bootKey(root []byte) (*ecdsa.PublicKey, error) {
+	if root == nil {
+		return nil, nil
+	}
+	r, err := trust.ParseRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	return r.BootPublic()
 }
 
 // clearUnfinished undoes an Init that did not come to its end. The marker file
@@ -149,24 +170,51 @@ func fillState(ctx context.Context, cfg *config.Config, opt Options, t *tpm.TPM,
 	if err := t.LoadIdentity(ctx, id); err != nil {
 		return err
 	}
-	if root == nil {
-		own, err := ownRoot(t)
-		if err != nil {
+	if err := trust.CreateStore(filepath.Join(dir, trustDir), root, opt.FS); err != nil {
+		return err
+	}
+	if cfg.Station.Role == string(trust.Authority) {
+		if err := authority.Create(filepath.Join(dir, deskDir), opt.FS); err != nil {
 			return err
 		}
-		root = own
 	}
-	if err := trust.CreateStore(filepath.Join(dir, trustDir), root, opt.FS); err != nil {
+	second, err := newSecondKey(ctx, t, id)
+	if err != nil {
 		return err
 	}
 	if err := firstEntries(ctx, cfg, opt, t, id); err != nil {
 		return err
 	}
-	body, err := strictjson.Encode(identity{V: 1, ID: cfg.Station.ID, Role: cfg.Station.Role, Jurisdiction: cfg.Station.Jurisdiction, TPM: id})
+	body, err := strictjson.Encode(identity{V: 2, ID: cfg.Station.ID, Role: cfg.Station.Role, Jurisdiction: cfg.Station.Jurisdiction, TPM: id, MLDSA: second})
 	if err != nil {
 		return err
 	}
 	return opt.FS.CreateFile("station.init.identity", filepath.Join(dir, identityFile), body, 0o600)
+}
+
+// newSecondKey makes the station's ML-DSA-65 key. Its seed is sealed to the TPM
+// in the boot states in which the signing key can be used; the TPM cannot sign
+// with it, so while a package is sealed it stands in the daemon's memory.
+func newSecondKey(ctx context.Context, t *tpm.TPM, id tpm.Identity) (k secondKey, err error) {
+	var seed [32]byte
+	rand.Read(seed[:]) // never fails (crypto/rand)
+	signer, err := dsse.NewMLDSASigner(seed[:])
+	if err != nil {
+		return k, err
+	}
+	if k.Sealed, err = t.SealSecret(ctx, seed); err != nil {
+		return k, err
+	}
+	k.Public = signer.PublicKey().SPKI()
+	said, err := trust.Possession(id)
+	if err != nil {
+		return k, err
+	}
+	if err := said.Sign(ctx, signer); err != nil {
+		return k, err
+	}
+	k.Possession = said.Signatures[0].Sig
+	return k, nil
 }
 
 // firstEntries makes the audit log and writes how the station came to be.
@@ -181,7 +229,7 @@ func firstEntries(ctx context.Context, cfg *config.Config, opt Options, t *tpm.T
 		return err
 	}
 	defer journal.Close()
-	rec, err := audit.Open(ctx, journal, t, audit.Options{})
+	rec, err := audit.Open(ctx, journal, t.LogSigner(), audit.Options{})
 	if err != nil {
 		return err
 	}

@@ -12,11 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/authority"
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/intake"
 	"sallyport/internal/strictjson"
+	"sallyport/internal/tpm/attest"
+	"sallyport/internal/trust"
 	"sallyport/internal/vault"
 	"sallyport/internal/verdict"
 )
@@ -43,20 +46,50 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	case OpTrustShow:
 		return s.showTrust()
 	case OpTrustInstall:
-		return with(c, func(a InstallArgs) (any, error) { return s.installTrust(ctx, a) })
-	case OpTrustExport:
-		return s.record()
+		return with(c, func(d trust.Delivery) (any, error) { return s.opInstallTrust(ctx, d) })
+	case OpTrustDelivery:
+		d, err := s.trust.Installed()
+		return d, refused(err)
 	case OpTrustRoot:
 		return s.rootDocument()
 	case OpTrustKey:
-		return s.keyPEM()
-	case OpTrustIssue:
-		return with(c, func(a IssueArgs) (any, error) { return s.issueTrust(ctx, a) })
+		return with(c, s.keyPEM)
+	case OpEnrolRequest:
+		return s.request(ctx)
+	case OpEnrolActivate:
+		return with(c, func(a ActivateArgs) (any, error) { return s.activate(ctx, a) })
+	case OpEnrolHandover:
+		return with(c, func(a HandoverArgs) (any, error) { return s.handOver(ctx, a) })
+	case OpBootMeasure:
+		return s.measure(ctx)
 	case OpElections:
 		list, err := s.core.Elections(ctx)
 		return Elections{Elections: list}, err
 	case OpTally:
 		return with(c, func(a TallyArgs) (any, error) { return s.tally(ctx, a) })
+	}
+	return s.handleAuthority(ctx, c)
+}
+
+// handleAuthority carries out what only an authority can.
+func (s *Station) handleAuthority(ctx context.Context, c *control.Call) (any, error) {
+	switch c.Op {
+	case OpAuthorityKey:
+		return s.signerRecord(ctx)
+	case OpAuthorityFound:
+		return with(c, func(a FoundArgs) (any, error) { return s.foundAuthority(ctx, a) })
+	case OpAuthorityAdopt:
+		return with(c, func(a AdoptArgs) (any, error) { return s.adoptRoot(ctx, a) })
+	case OpAuthorityChallenge:
+		return with(c, func(a ChallengeArgs) (any, error) { return s.challenge(ctx, a) })
+	case OpAuthorityDraft:
+		return with(c, func(a DraftArgs) (any, error) { return s.draft(ctx, a) })
+	case OpAuthorityRotate:
+		return with(c, func(a FoundArgs) (any, error) { return s.rotate(ctx, a) })
+	case OpAuthoritySign:
+		return with(c, func(a SignArgs) (any, error) { return s.signDraft(ctx, a) })
+	case OpAuthorityStatus:
+		return s.atDesk(func(d *authority.Desk) (any, error) { return d.Status() })
 	}
 	return nil, control.Failf(control.CodeUsage, "there is no operation %q", verdict.Escape(c.Op))
 }
@@ -68,6 +101,31 @@ func with[A any](c *control.Call, do func(A) (any, error)) (any, error) {
 		return nil, control.Failf(control.CodeUsage, "the arguments of %s are malformed: %v", c.Op, err)
 	}
 	return do(a)
+}
+
+// sealNote says why this station cannot use its signing key now; "" when it can.
+func (s *Station) sealNote(ctx context.Context) string {
+	if r, err := s.retired(); err != nil {
+		return err.Error()
+	} else if r != nil {
+		return "this station has handed over to another key and seals nothing any more"
+	}
+	if !s.tpm.Bound() {
+		return ""
+	}
+	pcrs, err := s.tpm.PCRs(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	policy := attest.PCRPolicy(pcrs)
+	if t, err := s.trust.Current(); err == nil {
+		for _, a := range t.Approvals(s.tpm.KeyID()) {
+			if a.Policy == policy {
+				return ""
+			}
+		}
+	}
+	return "the state in which this system was started is not approved: 'sallyport station measure' shows it, the authority approves it"
 }
 
 // maxMediumName bounds what a caller calls a medium, in bytes: a file name.
@@ -111,6 +169,8 @@ func (s *Station) status(ctx context.Context) (any, error) {
 	} else {
 		st.TPMReady = true
 	}
+	st.SealNote = s.sealNote(ctx)
+	st.CanSeal = st.SealNote == ""
 	if s.sandbox != nil {
 		st.NotReady = append(st.NotReady, s.sandbox.Error())
 	}

@@ -1,36 +1,29 @@
 package station_test
 
 import (
+	"crypto/ecdsa"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/dsse"
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
 	"sallyport/internal/station"
 	"sallyport/internal/testmedia"
+	"sallyport/internal/translog"
 	"sallyport/internal/verdict"
 )
 
 func TestTrustInstall(t *testing.T) {
 	o := newOffice(t) // version 1 is installed
-	second := o.issue(t)
-	// An authority whose state was restored issues version 2 once more, with
-	// other content.
-	forger := newNode(t, "authority", "authority")
-	forger.init(nil)
-	var foreign []byte
-	forger.with(func(s *station.Station) {
-		var record []byte
-		o.source.with(func(src *station.Station) {
-			record = asked[station.Document](t, src, station.OpTrustExport, station.NoArgs{}).Body
-		})
-		foreign = asked[station.Document](t, s, station.OpTrustIssue, station.IssueArgs{Stations: []station.IssueStation{{Record: record, Kinds: []string{"media-set"}, Elections: nil}}}).Body
-	})
+	second := o.draft(t, station.DraftArgs{})
+	foreign := newOffice(t).bundle
 	o.ems.with(func(s *station.Station) {
 		install := func(bundle []byte) (station.Trust, error) {
-			return ask[station.Trust](s, station.OpTrustInstall, station.InstallArgs{Bundle: bundle}, nil)
+			return ask[station.Trust](s, station.OpTrustInstall, delivery(bundle), nil)
 		}
 		got, err := install(second)
 		if err != nil || got.Version != 2 || len(got.Stations) != 2 {
@@ -74,22 +67,18 @@ func TestTrustInstall(t *testing.T) {
 
 func TestAForkOfTheTrustBundleIsRefused(t *testing.T) {
 	o := newOffice(t)
-	var record []byte
-	o.source.with(func(s *station.Station) {
-		record = asked[station.Document](t, s, station.OpTrustExport, station.NoArgs{}).Body
-	})
 	// The state of the authority is restored between two issues, and its software
 	// TPM with it: nothing else would let it work on.
 	before, tpm := memory(t)+"/state", memory(t)+"/tpm"
 	o.ems.must(os.CopyFS(before, os.DirFS(o.authority.cfg.StateDir)))
 	o.authority.swtpm.Save(tpm)
-	one := o.issue(t)
+	one := o.draft(t, station.DraftArgs{})
 	o.authority.cfg.StateDir = before
 	o.authority.swtpm.Rewind(tpm)
-	two := o.issue(t, station.IssueStation{Record: record, Kinds: []string{"media-set"}, Elections: []string{}})
+	two := o.draft(t, station.DraftArgs{Alter: []station.AlterArgs{{Station: "precinct-1", Kinds: &[]string{"media-set"}}}})
 	o.ems.with(func(s *station.Station) {
-		asked[station.Trust](t, s, station.OpTrustInstall, station.InstallArgs{Bundle: one})
-		_, err := ask[station.Trust](s, station.OpTrustInstall, station.InstallArgs{Bundle: two}, nil)
+		asked[station.Trust](t, s, station.OpTrustInstall, delivery(one))
+		_, err := ask[station.Trust](s, station.OpTrustInstall, delivery(two), nil)
 		if f := failure(t, err); f.Code != string(verdict.Fork) {
 			t.Errorf("%+v, want fork", f)
 		}
@@ -100,10 +89,31 @@ func TestAForkOfTheTrustBundleIsRefused(t *testing.T) {
 	})
 }
 
+// The log is sealed by a key of its own: the key that signs packages verifies
+// no log, and the log key no package.
+func TestPackagesAndLogHaveTwoKeys(t *testing.T) {
+	n := newNode(t, "authority", "authority")
+	n.init(nil)
+	var log, packages []*ecdsa.PublicKey
+	n.with(func(s *station.Station) {
+		log = publicKeys(t, s, station.KeyForLog)
+		packages = publicKeys(t, s, station.KeyForPackages)
+		id, err := dsse.KeyID(packages[0])
+		if shown := asked[station.Status](t, s, station.OpStatus, station.NoArgs{}).KeyID; err != nil || shown != id {
+			t.Errorf("the status shows the key %s, packages are signed by %s, %v", shown, id, err)
+		}
+	})
+	n.checkLog(translog.VerifyOptions{Keys: log})
+	rep, err := audit.Verify(t.Context(), filepath.Join(n.cfg.StateDir, "log"), translog.VerifyOptions{Keys: packages})
+	if err != nil || rep.OK() {
+		t.Errorf("the log verifies with the key that signs packages: %+v, %v", rep, err)
+	}
+}
+
 func TestOnlyAnAuthorityIssues(t *testing.T) {
 	o := newOffice(t)
 	o.source.with(func(s *station.Station) {
-		_, err := ask[station.Document](s, station.OpTrustIssue, station.IssueArgs{Stations: []station.IssueStation{}}, nil)
+		_, err := ask[station.Draft](s, station.OpAuthorityDraft, station.DraftArgs{}, nil)
 		if f := failure(t, err); f.Code != "usage" || !strings.Contains(f.Message, "only an authority") {
 			t.Errorf("%+v", f)
 		}
@@ -135,7 +145,10 @@ func TestOperationsRefuseWhatIsNoRequest(t *testing.T) {
 			{station.OpQuarantineShow, "not-found", station.ItemArgs{Item: "abc"}, nil},
 			{station.OpQuarantineShow, "not-found", station.ItemArgs{Item: ""}, nil},
 			{station.OpTrustShow, "trust-missing", station.NoArgs{}, nil},
-			{station.OpTrustIssue, "manifest-malformed", station.IssueArgs{Stations: []station.IssueStation{{Record: nil, Kinds: []string{"everything"}}}}, nil},
+			{station.OpAuthorityDraft, "usage", station.DraftArgs{Admit: []station.AdmitArgs{{Answer: []byte("{}")}}}, nil},
+			{station.OpAuthorityDraft, "usage", station.DraftArgs{Admit: []station.AdmitArgs{{Kinds: []string{"everything"}}}}, nil},
+			{station.OpTrustKey, "usage", station.NoArgs{}, nil},
+			{station.OpTrustKey, "usage", station.KeyArgs{For: "everything"}, nil},
 			{station.OpTally, "usage", station.TallyArgs{}, nil},
 			{station.OpTally, "not-found", station.TallyArgs{ElectionID: "none"}, nil},
 		} {

@@ -29,6 +29,7 @@ import (
 	"sallyport/internal/testmedia"
 	"sallyport/internal/tpm/tpmtest"
 	"sallyport/internal/translog"
+	"sallyport/internal/trust"
 )
 
 const (
@@ -178,36 +179,58 @@ func newOffice(t testing.TB) *office {
 	o := &office{authority: newNode(t, "authority", "authority"), source: newNode(t, "precinct-1", "source"), ems: newNode(t, "ems-1", "ems", election)}
 	o.authority.init(nil)
 	o.authority.with(func(s *station.Station) {
-		o.root = asked[station.Document](t, s, station.OpTrustRoot, station.NoArgs{}).Body
+		o.root = asked[station.Document](t, s, station.OpAuthorityFound, station.FoundArgs{Threshold: 1}).Body
 	})
-	var list []station.IssueStation
+	var list []station.AdmitArgs
 	for _, n := range []*node{o.source, o.ems} {
 		n.init(o.root)
-		n.with(func(s *station.Station) {
-			record := asked[station.Document](t, s, station.OpTrustExport, station.NoArgs{}).Body
-			kinds := []string{"election-definition", "cvr-export", "media-set"}
-			if n == o.ems {
-				kinds = []string{"results-report"}
-			}
-			list = append(list, station.IssueStation{Record: record, Kinds: kinds, Elections: []string{election}})
-		})
+		kinds := []string{"election-definition", "cvr-export", "media-set"}
+		if n == o.ems {
+			kinds = []string{"results-report"}
+		}
+		list = append(list, station.AdmitArgs{Answer: o.answer(t, n), Kinds: kinds, Elections: []string{election}})
 	}
-	o.bundle = o.issue(t, list...)
+	o.bundle = o.draft(t, station.DraftArgs{Admit: list})
 	for _, n := range []*node{o.source, o.ems} {
 		n.with(func(s *station.Station) {
-			asked[station.Trust](t, s, station.OpTrustInstall, station.InstallArgs{Bundle: o.bundle})
+			asked[station.Trust](t, s, station.OpTrustInstall, delivery(o.bundle))
 		})
 	}
 	return o
 }
 
-// issue makes the authority's next bundle.
-func (o *office) issue(t testing.TB, list ...station.IssueStation) (bundle []byte) {
+// answer takes a station through the authority's challenge.
+func (o *office) answer(t testing.TB, n *node) (answer []byte) {
+	t.Helper()
+	var req station.Requested
+	var c station.Challenged
+	n.with(func(s *station.Station) {
+		req = asked[station.Requested](t, s, station.OpEnrolRequest, station.NoArgs{})
+	})
+	o.authority.with(func(s *station.Station) {
+		c = asked[station.Challenged](t, s, station.OpAuthorityChallenge, station.ChallengeArgs{Request: req.Body, EKSHA256: req.EKSHA256})
+	})
+	n.with(func(s *station.Station) {
+		answer = asked[station.Document](t, s, station.OpEnrolActivate, station.ActivateArgs{Challenge: c.Body}).Body
+	})
+	return answer
+}
+
+// draft makes the authority's next bundle, which needs no other signature.
+func (o *office) draft(t testing.TB, a station.DraftArgs) (bundle []byte) {
 	t.Helper()
 	o.authority.with(func(s *station.Station) {
-		bundle = asked[station.Document](t, s, station.OpTrustIssue, station.IssueArgs{Stations: list}).Body
+		d := asked[station.Draft](t, s, station.OpAuthorityDraft, a)
+		if !d.Complete {
+			t.Fatal("the draft needs more signatures")
+		}
+		bundle = d.Body
 	})
 	return bundle
+}
+
+func delivery(bundle []byte) trust.Delivery {
+	return trust.Delivery{Rotations: []trust.Rotation{}, Bundle: bundle}
 }
 
 // request asks for a seal over some contents.
@@ -248,10 +271,10 @@ func entries(t testing.TB, s *station.Station, event string) []audit.Entry {
 	return asked[station.Log](t, s, station.OpLogShow, audit.Filter{Event: event}).Entries
 }
 
-// publicKeys is the station's key as it gives it to sallyport-verify.
-func publicKeys(t testing.TB, s *station.Station) []*ecdsa.PublicKey {
+// publicKeys is one of the station's keys as it gives it to sallyport-verify.
+func publicKeys(t testing.TB, s *station.Station, what string) []*ecdsa.PublicKey {
 	t.Helper()
-	block, _ := pem.Decode(asked[station.Document](t, s, station.OpTrustKey, station.NoArgs{}).Body)
+	block, _ := pem.Decode(asked[station.Document](t, s, station.OpTrustKey, station.KeyArgs{For: what}).Body)
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
 		t.Fatal(err)

@@ -9,13 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
+	"sallyport/internal/dsse"
 	"sallyport/internal/manifest"
 	"sallyport/internal/strictjson"
+	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
 
@@ -48,13 +51,19 @@ const (
 // sequence number is taken from the TPM's counter first, so that a failure
 // afterwards wastes a number and never gives one out twice.
 //
-//	intent, NV_Increment, sign, write(sealed/ID), write(streams.json), outcome
+//	intent, NV_Increment, sign, quote, write(sealed/ID.evidence), write(sealed/ID),
+//	write(streams.json), outcome
 func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
 	trusted, err := s.trust.Current()
 	if err != nil {
 		return nil, err
+	}
+	if r, err := s.retired(); err != nil {
+		return nil, err
+	} else if r != nil {
+		return nil, control.Failf(control.CodeUsage, "this station has handed over to the key %.16s… and seals nothing any more", r.NewKey)
 	}
 	if a.Stream == "" {
 		a.Stream = DefaultStream(a.Kind, a.Audience)
@@ -70,7 +79,7 @@ func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 	if err != nil {
 		return nil, s.die(err)
 	}
-	sealed, err := s.signPackage(ctx, a, last, trusted.Version())
+	sealed, err := s.signPackage(ctx, a, last, trusted)
 	if err != nil {
 		if lerr := intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()}); lerr != nil {
 			return nil, s.die(errors.Join(lerr, err))
@@ -115,7 +124,16 @@ func (s *streams) remember(content string, now SealedBefore) (before *SealedBefo
 	return before
 }
 
-func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, epoch int64) (*Sealed, error) {
+func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, trusted *trust.Trusted) (*Sealed, error) {
+	prev, supersedes, err := s.place(a, last)
+	if err != nil {
+		return nil, err
+	}
+	// Before a number is taken: a system that may not sign learns it here.
+	signers, err := s.signers(ctx, a.Kind, trusted)
+	if err != nil {
+		return nil, err
+	}
 	clock, err := s.tpm.Clock(ctx)
 	if err != nil {
 		return nil, err
@@ -127,10 +145,10 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, ep
 	p := &manifest.Payload{
 		V: manifest.Version, PackageID: a.PackageID, Kind: a.Kind, Jurisdiction: s.identity.Jurisdiction,
 		ElectionID: a.ElectionID, ElectionSHA256: a.ElectionSHA256, Audience: a.Audience,
-		Stream: a.Stream, Seq: int64(seq), PrevSHA256: last.Last[a.Stream],
+		Stream: a.Stream, Seq: int64(seq), PrevSHA256: prev, Supersedes: supersedes,
 		Created: manifest.Created{RTC: s.opt.Now().UTC().Format(time.RFC3339), Clock: int64(clock.Milliseconds),
 			Reset: int64(clock.ResetCount), Restart: int64(clock.RestartCount), Safe: clock.Safe},
-		TrustEpoch: epoch,
+		TrustEpoch: trusted.Version(),
 		Signer:     manifest.Origin{StationID: s.identity.ID, KeyID: s.tpm.KeyID(), Role: s.identity.Role},
 		Files:      a.Files,
 	}
@@ -138,7 +156,7 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, ep
 		p.Totals.Files++
 		p.Totals.Bytes += f.Size
 	}
-	envelope, err := manifest.Seal(ctx, p, s.tpm)
+	envelope, err := manifest.Seal(ctx, p, signers...)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +167,14 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, ep
 	}
 	digest := sha256.Sum256(e.Payload)
 	out := &Sealed{PackageID: a.PackageID, Envelope: envelope, Digest: hex.EncodeToString(digest[:]), Stream: a.Stream, Seq: p.Seq}
-	if err := s.opt.FS.CreateFile("station.seal.envelope", filepath.Join(s.cfg.StateDir, sealedDir, a.PackageID+".dsse.json"), envelope, 0o400); err != nil {
+	if out.Evidence, err = s.evidence(ctx, digest); err != nil {
+		return nil, err
+	}
+	// The envelope comes last: where it is, its evidence is.
+	if err := s.opt.FS.CreateFile("station.seal.evidence", s.sealedPath(a.PackageID, evidenceSuffix), out.Evidence, 0o400); err != nil {
+		return nil, err
+	}
+	if err := s.opt.FS.CreateFile("station.seal.envelope", s.sealedPath(a.PackageID, envelopeSuffix), envelope, 0o400); err != nil {
 		return nil, err
 	}
 	last.Last[a.Stream] = out.Digest
@@ -163,6 +188,91 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, ep
 		return nil, err
 	}
 	return out, s.opt.FS.WriteFile("station.seal.streams", filepath.Join(s.cfg.StateDir, sealedDir, streamsFile), body, 0o600)
+}
+
+// What is kept of a sealed package: its id and these.
+const (
+	envelopeSuffix = ".dsse.json"
+	evidenceSuffix = ".evidence.json"
+)
+
+func (s *Station) sealedPath(id, suffix string) string {
+	return filepath.Join(s.cfg.StateDir, sealedDir, id+suffix)
+}
+
+// place is the package's place in its stream: behind the last one, or, when it
+// supersedes that one, in its place.
+func (s *Station) place(a SealArgs, last *streams) (prev, supersedes string, err error) {
+	if a.Supersedes == "" {
+		return last.Last[a.Stream], "", nil
+	}
+	old, digest, err := s.recall(a.Supersedes)
+	if err != nil {
+		return "", "", err
+	}
+	if old.Stream != a.Stream || old.Kind != a.Kind || old.Audience != a.Audience || old.ElectionID != a.ElectionID {
+		return "", "", control.Failf(control.CodeUsage, "package %s is of the kind %s for %s in the stream %s: a package that supersedes it must be for the same", a.Supersedes, old.Kind, old.Audience, old.Stream)
+	}
+	if last.Last[a.Stream] != digest {
+		return "", "", control.Failf(control.CodeUsage, "package %s is not the last one of the stream %s: only the last one can be superseded", a.Supersedes, a.Stream)
+	}
+	return old.PrevSHA256, digest, nil
+}
+
+// recall reads what this station has sealed as a package.
+func (s *Station) recall(id string) (p *manifest.Payload, digest string, err error) {
+	envelope, err := s.sealedEnvelope(id)
+	if err != nil {
+		return nil, "", err
+	}
+	e, err := manifest.ParseEnvelope(envelope)
+	if err != nil {
+		return nil, "", err
+	}
+	sum := sha256.Sum256(e.Payload)
+	p, err = manifest.Recall(envelope, sum)
+	return p, hex.EncodeToString(sum[:]), err
+}
+
+func (s *Station) sealedEnvelope(id string) ([]byte, error) {
+	if !sealedID.MatchString(id) {
+		return nil, control.Failf(control.CodeUsage, "%q is no package id: it has 32 hexadecimal digits", verdict.Escape(id))
+	}
+	envelope, err := os.ReadFile(s.sealedPath(id, envelopeSuffix))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, control.Failf(control.CodeNotFound, "this station has sealed no package %s", id)
+	}
+	return envelope, err
+}
+
+// signers are the keys that sign a package: the TPM's, and, where the trust
+// bundle demands it, the one that stands beside it.
+func (s *Station) signers(ctx context.Context, kind manifest.Kind, trusted *trust.Trusted) ([]manifest.Signer, error) {
+	if !slices.Contains(trusted.Hybrid(), kind) {
+		return []manifest.Signer{s.tpm}, nil
+	}
+	seed, err := s.tpm.UnsealSecret(ctx, s.identity.MLDSA.Sealed)
+	if err != nil {
+		return nil, err
+	}
+	second, err := dsse.NewMLDSASigner(seed[:])
+	if err != nil {
+		return nil, err
+	}
+	return []manifest.Signer{s.tpm, second}, nil
+}
+
+// evidence is what the TPM says of itself for the package of this digest.
+func (s *Station) evidence(ctx context.Context, digest [32]byte) ([]byte, error) {
+	e := &trust.Evidence{V: 1}
+	var err error
+	if e.Quote, e.QuoteSig, e.PCRs, err = s.tpm.Quote(ctx, digest); err != nil {
+		return nil, err
+	}
+	if e.Counter, e.CounterSig, err = s.tpm.CounterCertify(ctx, digest); err != nil {
+		return nil, err
+	}
+	return e.Encode()
 }
 
 func (s *Station) readStreams() (*streams, error) {
@@ -194,24 +304,17 @@ var sealedID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 // opSealAgain gives out an envelope once more whose first copy was lost, such as
 // when the medium was full: the receiver would wait for it for ever.
 func (s *Station) opSealAgain(a SealAgainArgs) (any, error) {
-	if !sealedID.MatchString(a.PackageID) {
-		return nil, control.Failf(control.CodeUsage, "%q is no package id: it has 32 hexadecimal digits", verdict.Escape(a.PackageID))
-	}
-	envelope, err := os.ReadFile(filepath.Join(s.cfg.StateDir, sealedDir, a.PackageID+".dsse.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, control.Failf(control.CodeNotFound, "this station has sealed no package %s", a.PackageID)
-	}
+	p, digest, err := s.recall(a.PackageID)
 	if err != nil {
 		return nil, err
 	}
-	e, err := manifest.ParseEnvelope(envelope)
+	envelope, err := s.sealedEnvelope(a.PackageID)
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.Sum256(e.Payload)
-	p, err := manifest.Recall(envelope, digest)
+	evidence, err := os.ReadFile(s.sealedPath(a.PackageID, evidenceSuffix))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read the evidence of package %s: %w", a.PackageID, err)
 	}
-	return &Sealed{PackageID: a.PackageID, Envelope: envelope, Digest: hex.EncodeToString(digest[:]), Stream: p.Stream, Seq: p.Seq}, nil
+	return &Sealed{PackageID: a.PackageID, Envelope: envelope, Evidence: evidence, Digest: digest, Stream: p.Stream, Seq: p.Seq}, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/authority"
 	"sallyport/internal/config"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
@@ -29,7 +30,6 @@ import (
 	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/limit"
-	"sallyport/internal/manifest"
 	"sallyport/internal/reader"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/tpm"
@@ -46,6 +46,7 @@ const (
 	logDir       = "log"
 	vaultDir     = "vault"
 	trustDir     = "trust"
+	deskDir      = "authority"
 	sealedDir    = "sealed"
 	emsFile      = "ems.db"
 	floorFile    = "floor.json"
@@ -61,6 +62,15 @@ type identity struct {
 	Role         string       `json:"role"`
 	Jurisdiction string       `json:"jurisdiction"`
 	TPM          tpm.Identity `json:"tpm"`
+	MLDSA        secondKey    `json:"ml_dsa"`
+}
+
+// secondKey is the station's ML-DSA-65 key, which signs beside the TPM's where
+// the trust bundle demands it.
+type secondKey struct {
+	Public     []byte `json:"public"`     // SubjectPublicKeyInfo, DER
+	Sealed     []byte `json:"sealed"`     // its seed, sealed to the TPM
+	Possession []byte `json:"possession"` // its signature over the TPM identity
 }
 
 // Options of [Open].
@@ -84,6 +94,7 @@ type Station struct {
 	vault    *vault.Vault
 	core     *ems.Core
 	trust    *trust.Store
+	desk     *authority.Desk // of an authority alone
 	intake   *intake.Intake
 	usb      *hotplug.Manager // runs in a daemon with live USB alone
 	sealing  sync.Mutex       // one package or trust bundle at a time
@@ -136,6 +147,14 @@ func (s *Station) open(ctx context.Context) (err error) {
 	}
 	if s.trust, err = trust.OpenStore(filepath.Join(dir, trustDir), s.opt.FS); err != nil {
 		return err
+	}
+	if err := s.approve(); err != nil {
+		return err
+	}
+	if s.identity.Role == string(trust.Authority) {
+		if s.desk, err = authority.Open(filepath.Join(dir, deskDir), s.opt.FS, s.trust, s.tpm, s.opt.Now); err != nil {
+			return err
+		}
 	}
 	if err := s.openLog(ctx); err != nil {
 		return err
@@ -204,10 +223,10 @@ func (s *Station) openLog(ctx context.Context) (err error) {
 		if err := s.checkFloor(); err != nil {
 			return s.wentBack(err)
 		}
-		s.audit, err = audit.Open(ctx, s.journal, s.tpm, audit.Options{})
+		s.audit, err = audit.Open(ctx, s.journal, s.tpm.LogSigner(), audit.Options{})
 	}
 	if errors.Is(err, translog.ErrTampered) {
-		return fmt.Errorf("the audit log is damaged, so the station must not work on: keep the folder %s as it is and run 'sallyport-verify log' on it with this station's public key: %w", dir, err)
+		return fmt.Errorf("the audit log is damaged, so the station must not work on: keep the folder %s as it is and run 'sallyport-verify log' on it with this station's log key: %w", dir, err)
 	}
 	return err
 }
@@ -233,11 +252,21 @@ func (s *Station) trustVersion() int64 {
 	return 0
 }
 
+// approve lets the TPM use the signing key in the boot states that the installed
+// bundle approves for it.
+func (s *Station) approve() error {
+	t, err := s.trust.Current()
+	if err != nil || !s.tpm.Bound() {
+		return nil // nothing to approve with, or nothing that needs it
+	}
+	return s.tpm.Approve(t.Approvals(s.tpm.KeyID()))
+}
+
 func (s *Station) intakeConfig() intake.Config {
 	return intake.Config{
 		Reader: ReaderConfig(s.cfg, s.opt.Log),
-		Policy: s.policy,
-		TPM:    s.tpm, Audit: s.audit, Journal: s.journal, Vault: s.vault, Core: s.core,
+		Policy: s.policy, Trust: s.takeTrust,
+		TPM: s.tpm, Audit: s.audit, Journal: s.journal, Vault: s.vault, Core: s.core,
 		Seal:          s.checkpoint,
 		QuarantineMax: s.cfg.Limits.QuarantineMaxBytes,
 		Store:         filepath.Join(s.cfg.StateDir, vaultDir), Reserve: s.cfg.Limits.ReserveBytes,
@@ -253,12 +282,11 @@ func ReaderConfig(cfg *config.Config, log zerolog.Logger) reader.Config {
 }
 
 // policy is what this station trusts at this moment.
-func (s *Station) policy() (manifest.Policy, error) {
-	trusted, err := s.trust.Current()
-	if err != nil {
-		return nil, err
+func (s *Station) policy() (intake.Policy, error) {
+	if s.trust.Root() == nil {
+		return nil, verdict.New(verdict.TrustMissing, "", "this authority has no root yet")
 	}
-	return trusted.Policy(trust.Self{StationID: s.identity.ID, Jurisdiction: s.identity.Jurisdiction, Elections: s.cfg.Station.Elections}), nil
+	return s.trust.Policy(trust.Self{StationID: s.identity.ID, Jurisdiction: s.identity.Jurisdiction, Elections: s.cfg.Station.Elections}), nil
 }
 
 func (s *Station) logStart(ctx context.Context) error {

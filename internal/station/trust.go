@@ -7,34 +7,27 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"slices"
+	"io/fs"
 	"strconv"
 	"strings"
-	"time"
 
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
 	"sallyport/internal/manifest"
-	"sallyport/internal/tpm"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
-
-// ownRoot is the root of a new authority: its own key, alone.
-func ownRoot(t *tpm.TPM) ([]byte, error) {
-	root, err := trust.NewRoot(1, 1, t.Public())
-	if err != nil {
-		return nil, err
-	}
-	return root.Encode()
-}
 
 func (s *Station) showTrust() (any, error) {
 	t, err := s.trust.Current()
 	if err != nil {
 		return nil, refused(err)
 	}
-	return Trust{Version: t.Version(), Stations: t.Stations()}, nil
+	return s.shown(t), nil
+}
+
+func (s *Station) shown(t *trust.Trusted) Trust {
+	return Trust{Version: t.Version(), RootVersion: t.RootVersion(), Issued: t.Issued(), Hybrid: t.Hybrid(), Stations: t.Stations(), Root: s.trust.Root()}
 }
 
 // refused turns a finding into what the caller sees.
@@ -45,44 +38,66 @@ func refused(err error) error {
 	return err
 }
 
-// installTrust installs a bundle that the authority signed. Every attempt is
-// in the log, before and after.
-func (s *Station) installTrust(ctx context.Context, a InstallArgs) (any, error) {
-	sum := sha256.Sum256(a.Bundle)
+// installTrust installs what the authority gave out. Every attempt is in the
+// log, before and after. The error is a finding when the delivery is refused.
+func (s *Station) installTrust(ctx context.Context, d trust.Delivery) (*trust.Trusted, error) {
+	sum := sha256.Sum256(d.Bundle)
 	intent, err := s.audit.Intent(ctx, audit.Event{ID: audit.TrustInstall, Fields: map[string]string{
 		"previous": strconv.FormatInt(s.trustVersion(), 10), "sha256": hex.EncodeToString(sum[:]),
 	}})
 	if err != nil {
 		return nil, s.die(err)
 	}
-	t, err := s.trust.Install(a.Bundle)
+	t, err := s.trust.Install(d)
 	if f, ok := verdict.Find(err); ok {
 		if err := intent.Outcome(ctx, audit.Refused, map[string]string{"reason": string(f.Reason), "detail": f.Error()}); err != nil {
 			return nil, s.die(err)
 		}
-		return nil, control.Failf(string(f.Reason), "the trust bundle was not installed (%s): %s: %s; ask the election authority for its current bundle", f.Reason, verdict.Escape(f.Where), verdict.Escape(f.Detail))
+		return nil, f
 	}
 	if err != nil {
 		return nil, s.die(errors.Join(err, intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()})))
 	}
+	if err := s.approve(); err != nil { // cannot be: the bundle was checked
+		return nil, s.die(errors.Join(err, intent.Outcome(ctx, audit.Failure, map[string]string{"detail": err.Error()})))
+	}
 	if err := intent.Outcome(ctx, audit.Success, map[string]string{
-		"version": strconv.FormatInt(t.Version(), 10), "stations": strconv.Itoa(len(t.Stations())),
+		"version": strconv.FormatInt(t.Version(), 10), "stations": strconv.Itoa(len(t.Stations())), "root_version": strconv.FormatInt(s.trust.Root().Version, 10),
 	}); err != nil {
 		return nil, s.die(err)
 	}
-	return Trust{Version: t.Version(), Stations: t.Stations()}, s.sealLog(ctx)
+	return t, nil
 }
 
-// record is what this station shows its authority to be enrolled.
-func (s *Station) record() (any, error) {
-	r := &trust.StationRecord{V: 1, ID: s.identity.ID, Name: s.cfg.Station.Name, Role: trust.Role(s.identity.Role),
-		Jurisdiction: s.identity.Jurisdiction, SoftwareTPM: s.tpm.Info().Software, TPM: s.identity.TPM}
-	body, err := r.Encode()
-	return Document{Body: body}, err
+// opInstallTrust is for an administrator who brings the authority's documents
+// himself; media bring them as packages.
+func (s *Station) opInstallTrust(ctx context.Context, d trust.Delivery) (any, error) {
+	t, err := s.installTrust(ctx, d)
+	if f, ok := verdict.Find(err); ok {
+		return nil, control.Failf(string(f.Reason), "the trust bundle was not installed (%s): %s: %s; ask the election authority for its current bundle", f.Reason, verdict.Escape(f.Where), verdict.Escape(f.Detail))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(t), s.sealLog(ctx)
+}
+
+// takeTrust installs the content of a package of the kind trust-bundle: the
+// bundle, and the rotations of the root that lead to it.
+func (s *Station) takeTrust(ctx context.Context, content fs.FS) error {
+	d, err := trust.ReadDelivery(content)
+	if err != nil {
+		return err
+	}
+	_, err = s.installTrust(ctx, d)
+	return err
 }
 
 func (s *Station) rootDocument() (any, error) {
 	root := s.trust.Root()
+	if root == nil {
+		return nil, control.Failf(control.CodeNotFound, "this authority has no root yet: 'sallyport authority init' makes it")
+	}
 	body, err := root.Encode()
 	if err != nil {
 		return nil, err
@@ -91,61 +106,19 @@ func (s *Station) rootDocument() (any, error) {
 	return Document{Body: body, Fingerprint: print}, err
 }
 
-// keyPEM is the station's public key, for openssl and sallyport-verify.
-func (s *Station) keyPEM() (any, error) {
-	der, err := x509.MarshalPKIXPublicKey(s.tpm.Public())
-	return Document{Body: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), Fingerprint: s.tpm.KeyID()}, err
-}
-
-// issueTrust makes the next bundle from the installed one, signs it with this
-// authority's key and, when that is enough, installs it here too.
-func (s *Station) issueTrust(ctx context.Context, a IssueArgs) (any, error) {
-	s.sealing.Lock() // one next bundle at a time
-	defer s.sealing.Unlock()
-	if s.identity.Role != string(trust.Authority) {
-		return nil, control.Failf(control.CodeUsage, "this station is a %s; only an authority issues trust bundles", s.identity.Role)
+// keyPEM is one of the station's public keys, for sallyport-verify and openssl.
+func (s *Station) keyPEM(a KeyArgs) (any, error) {
+	log := s.tpm.LogSigner()
+	public, id := log.Public(), log.KeyID()
+	switch a.For {
+	case KeyForLog:
+	case KeyForPackages:
+		public, id = s.tpm.Public(), s.tpm.KeyID()
+	default:
+		return nil, control.Failf(control.CodeUsage, "there is no key for %q, only for %q and %q", verdict.Escape(a.For), KeyForLog, KeyForPackages)
 	}
-	next := trust.Bundle{Version: 1, Issued: s.opt.Now().UTC().Format(time.RFC3339)}
-	if t, err := s.trust.Current(); err == nil {
-		next.Version, next.Stations = t.Version()+1, t.Stations()
-	}
-	for _, in := range a.Stations {
-		st, err := admitted(in)
-		if err != nil {
-			return nil, err
-		}
-		next.Stations = slices.DeleteFunc(next.Stations, func(old trust.Station) bool { return old.ID == st.ID })
-		next.Stations = append(next.Stations, st)
-	}
-	envelope, err := trust.Issue(ctx, s.trust.Root(), next, s.tpm)
-	if err != nil {
-		return nil, refused(err)
-	}
-	if s.trust.Root().Threshold == 1 {
-		if _, err := s.installTrust(ctx, InstallArgs{Bundle: envelope}); err != nil {
-			return nil, err
-		}
-	}
-	return Document{Body: envelope}, nil
-}
-
-func admitted(in IssueStation) (trust.Station, error) {
-	record, err := trust.DecodeRecord(in.Record)
-	if err != nil {
-		return trust.Station{}, refused(err)
-	}
-	var kinds []manifest.Kind
-	for _, k := range in.Kinds {
-		if !slices.Contains(manifest.Kinds(), manifest.Kind(k)) {
-			return trust.Station{}, control.Failf(control.CodeUsage, "%q is no kind of package; there are %s", verdict.Escape(k), KindNames())
-		}
-		kinds = append(kinds, manifest.Kind(k))
-	}
-	st, err := record.Station(kinds, in.Elections)
-	if err != nil {
-		return st, control.Failf(control.CodeUsage, "station %s cannot be enrolled: %v", record.ID, err)
-	}
-	return st, nil
+	der, err := x509.MarshalPKIXPublicKey(public)
+	return Document{Body: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), Fingerprint: id}, err
 }
 
 // KindNames lists the kinds of package, for people.

@@ -96,26 +96,27 @@ func (o *Office) Found() (trust string, err error) {
 
 const sourceKinds = "election-definition,cvr-export,media-set"
 
-// enrol makes an authority, has it enrol the stations for the kinds of package
+// enrol founds an authority, has it enrol the stations for the kinds of package
 // and installs its bundle in each. It returns what the last one shows of it.
 func (o *Office) enrol(authority *Station, root, bundle string, stations map[*Station]string) (shown string, err error) {
 	if _, err := authority.Sallyport("init"); err != nil {
 		return "", err
 	}
-	if _, err := authority.Sallyport("trust", "root", "--out", root); err != nil {
+	if _, err := authority.Sallyport("authority", "init", "--out", root); err != nil {
 		return "", err
 	}
-	issue := []string{"trust", "issue", "--out", bundle, "--elections", ElectionID + "," + OtherElection}
+	admit := []string{"authority", "admit", "--out", bundle, "--elections", ElectionID + "," + OtherElection}
 	for s, kinds := range stations {
 		if _, err := s.Sallyport("init", "--root", root); err != nil {
 			return "", err
 		}
-		if _, err := s.Sallyport("trust", "export", "--out", s.File("record.json")); err != nil {
+		answer, err := o.Answer(authority, s)
+		if err != nil {
 			return "", err
 		}
-		issue = append(issue, s.File("record.json")+"="+kinds)
+		admit = append(admit, answer+"="+kinds)
 	}
-	if _, err := authority.Sallyport(issue...); err != nil {
+	if _, err := authority.Sallyport(admit...); err != nil {
 		return "", err
 	}
 	for s := range stations {
@@ -124,6 +125,36 @@ func (o *Office) enrol(authority *Station, root, bundle string, stations map[*St
 		}
 	}
 	return shown, nil
+}
+
+// Answer takes a station through the authority's challenge and returns the file
+// of its answer. What people would compare on paper is taken from the screen.
+func (o *Office) Answer(authority, s *Station) (file string, err error) {
+	for _, name := range []string{"request.json", "challenge.json", "answer.json"} {
+		if err := os.RemoveAll(s.File(name)); err != nil {
+			return "", err
+		}
+	}
+	shown, err := s.Sallyport("station", "request", "--out", s.File("request.json"))
+	if err != nil {
+		return "", err
+	}
+	if _, err := authority.Sallyport("authority", "challenge", s.File("request.json"), "--ek-sha256", EndorsementKey(shown), "--out", s.File("challenge.json")); err != nil {
+		return "", err
+	}
+	_, err = s.Sallyport("station", "activate", s.File("challenge.json"), "--out", s.File("answer.json"))
+	return s.File("answer.json"), err
+}
+
+// EndorsementKey finds the digest of the endorsement key in what 'station
+// request' shows.
+func EndorsementKey(shown string) string {
+	for line := range strings.Lines(shown) {
+		if digest, ok := strings.CutPrefix(line, "endorsement key"); ok {
+			return strings.TrimSpace(digest)
+		}
+	}
+	return ""
 }
 
 // Join initialises one more station and gives it the trust bundle of Found.

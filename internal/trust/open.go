@@ -3,15 +3,14 @@ package trust
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"sallyport/internal/dsse"
-	"sallyport/internal/limit"
 	"sallyport/internal/manifest"
 	"sallyport/internal/strictjson"
+	"sallyport/internal/tpm/attest"
 	"sallyport/internal/verdict"
 )
 
@@ -63,94 +62,148 @@ func (t *Trusted) Stations() []Station {
 	if !t.Valid() {
 		return nil
 	}
-	out := slices.Clone(t.bundle.Stations)
-	for i := range out {
-		s := &out[i]
-		s.Kinds, s.Elections, s.Keys = slices.Clone(s.Kinds), slices.Clone(s.Elections), slices.Clone(s.Keys)
-		for j := range s.Keys {
-			if r := s.Keys[j].RevokedAfterSeq; r != nil {
-				n := *r
-				s.Keys[j].RevokedAfterSeq = &n
+	return cloneStations(t.bundle.Stations)
+}
+
+// Hybrid returns the kinds that need ML-DSA-65 beside ECDSA.
+func (t *Trusted) Hybrid() []manifest.Kind {
+	if !t.Valid() {
+		return nil
+	}
+	return slices.Clone(t.bundle.Hybrid)
+}
+
+// Bundle returns a copy of the bundle, to make the next one of; the zero value
+// when t is not valid.
+func (t *Trusted) Bundle() Bundle {
+	if !t.Valid() {
+		return Bundle{}
+	}
+	b := *t.bundle
+	b.Hybrid, b.Stations = t.Hybrid(), t.Stations()
+	return b
+}
+
+// RootVersion returns the version of the root whose keys signed, or 0.
+func (t *Trusted) RootVersion() int64 {
+	if !t.Valid() {
+		return 0
+	}
+	return t.bundle.RootVersion
+}
+
+// Approvals returns what lets the TPM of a station use the signing key of this id.
+func (t *Trusted) Approvals(keyID string) []attest.Approval {
+	if !t.Valid() {
+		return nil
+	}
+	e, ok := t.keys[keyID]
+	if !ok {
+		return nil
+	}
+	var out []attest.Approval
+	boot := e.key.bootKeyID()
+	for i := range e.station.Boot {
+		b := &e.station.Boot[i]
+		policy, err := b.Policy()
+		if err != nil { // cannot be: the bundle was checked
+			continue
+		}
+		for _, a := range b.Approvals {
+			if a.KeyID == boot {
+				out = append(out, attest.Approval{Policy: policy, Sig: a.Sig})
 			}
 		}
 	}
 	return out
 }
 
+func cloneStations(list []Station) []Station {
+	out := slices.Clone(list)
+	for i := range out {
+		s := &out[i]
+		s.Kinds, s.Elections, s.Keys, s.Boot = slices.Clone(s.Kinds), slices.Clone(s.Elections), slices.Clone(s.Keys), slices.Clone(s.Boot)
+		for j := range s.Keys {
+			if r := s.Keys[j].RevokedAfterSeq; r != nil {
+				n := *r
+				s.Keys[j].RevokedAfterSeq = &n
+			}
+		}
+		for j := range s.Boot {
+			s.Boot[j].PCRs, s.Boot[j].Approvals = slices.Clone(s.Boot[j].PCRs), slices.Clone(s.Boot[j].Approvals)
+		}
+	}
+	return out
+}
+
+var bundleDocument = signed{"trust bundle", PayloadType, MaxEnvelope}
+
 // Open is the only way to a [Trusted]: it demands that every signature of the
 // envelope is by a key of root and verifies, and that there are at least
 // root.Threshold of them, before it looks at the bundle at all. Errors are
 // findings. It knows nothing of versions seen before: see [Store].
-func Open(envelope []byte, root *Root) (*Trusted, error) {
-	e, signatures, err := verify(envelope, root)
-	if err != nil {
-		return nil, err
-	}
-	if signatures < root.Threshold {
-		return nil, verdict.New(verdict.SignerNotPermitted, "trust bundle", "%d of the authority's keys signed, %d must", signatures, root.Threshold)
-	}
-	b, err := decode(e.Payload, root)
-	if err != nil {
-		return nil, err
-	}
-	t := &Trusted{bundle: b, digest: sha256.Sum256(e.Payload), keys: map[string]enrolled{}}
-	for i := range b.Stations {
-		s := &b.Stations[i]
-		for j := range s.Keys {
-			k := &s.Keys[j]
-			pub, err := parseKey("trust bundle", k.ID, k.Alg, k.Public)
-			if err != nil {
-				return nil, err
-			}
-			public, err := dsse.NewP256Key(pub)
-			if err != nil {
-				return nil, malformed("trust bundle", "%v", err)
-			}
-			t.keys[k.ID] = enrolled{s, k, manifest.Key{Public: public, StationID: s.ID, Role: string(s.Role)}}
-		}
-	}
-	return t, nil
-}
+func Open(envelope []byte, root *Root) (*Trusted, error) { return open(envelope, root, false) }
 
-// verify checks the envelope and all its signatures, and counts them.
-func verify(envelope []byte, root *Root) (*dsse.Envelope, int, error) {
-	keys, err := root.keys()
+// OpenDraft is [Open] for a bundle that still lacks signatures: what a holder is
+// shown before he adds his. It must never be installed or asked for a policy.
+func OpenDraft(envelope []byte, root *Root) (*Draft, error) {
+	t, err := open(envelope, root, true)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	e, err := dsse.Parse(envelope, PayloadType, MaxEnvelope)
-	var over *limit.Exceeded
-	if errors.As(err, &over) {
-		return nil, 0, verdict.New(verdict.OverLimit, "trust bundle", "has %d bytes, at most %d are allowed", over.Asked, over.Limit)
-	}
 	if err != nil {
-		return nil, 0, malformed("trust bundle", "%v", err)
-	}
-	for _, s := range e.Signatures {
-		if keys[s.KeyID] == nil {
-			return nil, 0, verdict.New(verdict.SignerUnknown, "trust bundle", "the key %s is none of the authority's keys (root version %d)", s.KeyID, root.Version)
-		}
-	}
-	for _, s := range e.Signatures {
-		if err := dsse.VerifyP256(keys[s.KeyID], e.Digest(), s.Sig); err != nil {
-			return nil, 0, verdict.New(verdict.SignatureInvalid, "trust bundle", "key %s: %v", s.KeyID, err)
-		}
-	}
-	return e, len(e.Signatures), nil
-}
-
-func decode(payload []byte, root *Root) (*Bundle, error) {
-	var b Bundle
-	if err := strictjson.DecodeCanonical(payload, &b, MaxEnvelope); err != nil {
 		return nil, malformed("trust bundle", "%v", err)
 	}
-	if err := b.check(); err != nil {
+	return &Draft{Bundle: Bundle{V: 2, Version: t.Version(), RootVersion: root.Version, Issued: t.Issued(), Hybrid: t.Hybrid(), Stations: t.Stations()}, Signed: signers(e)}, nil
+}
+
+// Draft is a bundle on its way from holder to holder.
+type Draft struct {
+	Bundle Bundle
+	Signed []string // ids of the keys that signed
+}
+
+func signers(e *dsse.Envelope) []string {
+	var ids []string
+	for _, s := range e.Signatures {
+		ids = append(ids, s.KeyID)
+	}
+	return ids
+}
+
+func open(envelope []byte, root *Root, draft bool) (*Trusted, error) {
+	roots, err := root.keys()
+	if err != nil {
 		return nil, err
 	}
-	if b.RootVersion != root.Version {
-		return nil, verdict.New(verdict.SignerNotPermitted, "trust bundle: root_version", "is %d, this station has pinned root version %d", b.RootVersion, root.Version)
+	e, err := bundleDocument.verify(envelope, roots)
+	if err != nil {
+		return nil, err
 	}
-	return &b, nil
+	if n := len(e.Signatures); n < root.Threshold && !draft {
+		return nil, verdict.New(verdict.SignerNotPermitted, "trust bundle", "%d of the authority's keys signed, %d must", n, root.Threshold)
+	}
+	b, keys, err := decode(e.Payload, root)
+	if err != nil {
+		return nil, err
+	}
+	return &Trusted{bundle: b, digest: sha256.Sum256(e.Payload), keys: keys}, nil
+}
+
+func decode(payload []byte, root *Root) (*Bundle, map[string]enrolled, error) {
+	var b Bundle
+	if err := strictjson.DecodeCanonical(payload, &b, MaxEnvelope); err != nil {
+		return nil, nil, malformed("trust bundle", "%v", err)
+	}
+	keys, err := b.check()
+	if err != nil {
+		return nil, nil, err
+	}
+	if b.RootVersion != root.Version {
+		return nil, nil, verdict.New(verdict.SignerNotPermitted, "trust bundle: root_version", "is %d, this station has root version %d", b.RootVersion, root.Version)
+	}
+	return &b, keys, nil
 }
 
 // Issue signs a bundle with keys of root, fewer than the threshold allowed: the
@@ -158,11 +211,15 @@ func decode(payload []byte, root *Root) (*Bundle, error) {
 // sorted, sets V and RootVersion, and refuses kinds that a station's role does
 // not allow, which [Open] lets pass and the policy denies.
 func Issue(ctx context.Context, root *Root, b Bundle, signers ...manifest.Signer) ([]byte, error) {
-	b.V, b.RootVersion = 1, root.Version
-	b.Stations = slices.Clone(b.Stations)
+	roots, err := root.keys()
+	if err != nil {
+		return nil, fmt.Errorf("cannot issue the trust bundle: %w", err)
+	}
+	b.V, b.RootVersion = 2, root.Version
+	b.Hybrid = slices.Sorted(slices.Values(b.Hybrid))
+	b.Stations = cloneStations(b.Stations)
 	for i := range b.Stations {
 		s := &b.Stations[i]
-		s.Kinds, s.Elections, s.Keys = slices.Clone(s.Kinds), slices.Clone(s.Elections), slices.Clone(s.Keys)
 		slices.Sort(s.Kinds)
 		slices.Sort(s.Elections)
 		slices.SortFunc(s.Keys, func(a, b Key) int { return strings.Compare(a.ID, b.ID) })
@@ -173,48 +230,29 @@ func Issue(ctx context.Context, root *Root, b Bundle, signers ...manifest.Signer
 		}
 	}
 	slices.SortFunc(b.Stations, func(a, b Station) int { return strings.Compare(a.ID, b.ID) })
-	if err := b.check(); err != nil {
+	if _, err := b.check(); err != nil {
 		return nil, fmt.Errorf("cannot issue the trust bundle: %w", err)
 	}
 	payload, err := strictjson.Encode(&b)
 	if err != nil {
 		return nil, fmt.Errorf("cannot issue the trust bundle: %w", err)
 	}
-	return sign(ctx, root, &dsse.Envelope{Payload: payload, PayloadType: PayloadType}, signers)
+	return bundleDocument.sign(ctx, &dsse.Envelope{Payload: payload, PayloadType: PayloadType}, roots, signers)
 }
 
 // AddSignature adds signatures to a bundle whose present signatures verify. The
 // caller shows people what they sign: the bundle is checked as in [Open].
 func AddSignature(ctx context.Context, envelope []byte, root *Root, signers ...manifest.Signer) ([]byte, error) {
-	e, _, err := verify(envelope, root)
+	roots, err := root.keys()
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign the trust bundle: %w", err)
 	}
-	if _, err := decode(e.Payload, root); err != nil {
-		return nil, fmt.Errorf("cannot sign the trust bundle: %w", err)
-	}
-	return sign(ctx, root, e, signers)
-}
-
-func sign(ctx context.Context, root *Root, e *dsse.Envelope, signers []manifest.Signer) ([]byte, error) {
-	keys, err := root.keys()
+	e, err := bundleDocument.verify(envelope, roots)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign the trust bundle: %w", err)
 	}
-	for _, s := range signers {
-		if keys[s.KeyID()] == nil {
-			return nil, fmt.Errorf("cannot sign the trust bundle: the key %.64s is none of the authority's keys", s.KeyID())
-		}
-	}
-	if err := e.Sign(ctx, signers...); err != nil {
+	if _, _, err := decode(e.Payload, root); err != nil {
 		return nil, fmt.Errorf("cannot sign the trust bundle: %w", err)
 	}
-	data, err := e.Encode()
-	if err != nil {
-		return nil, fmt.Errorf("cannot sign the trust bundle: %w", err)
-	}
-	if len(data) > MaxEnvelope {
-		return nil, fmt.Errorf("cannot sign the trust bundle: it has %d bytes, at most %d are allowed", len(data), MaxEnvelope)
-	}
-	return data, nil
+	return bundleDocument.sign(ctx, e, roots, signers)
 }

@@ -1,4 +1,9 @@
-package cli
+// Package daemon is the program sallyportd around package station: flags, the log
+// of operation, systemd. It decides nothing and parses nothing but its
+// configuration, which package config reads strictly. It stands apart from the
+// command line so that nothing which only people at a terminal need, such as keys
+// in files, is linked into the daemon.
+package daemon
 
 import (
 	"context"
@@ -18,14 +23,21 @@ import (
 	"sallyport/internal/verdict"
 )
 
+// Exit statuses, those of the command line.
+const (
+	exitDone      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitUnchecked = 5 // the station is not ready
+)
+
 // heapGoal is where the daemon's garbage collector works harder, in bytes. With
 // it a package of 100,000 files peaks at 110 MiB of resident memory instead of
 // 170; packages of few files stay far below.
 const heapGoal = 80 << 20
 
-// Daemon is the program sallyportd: flags, log of operation, station.Run. It
-// returns the exit status.
-func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
+// Main is the program sallyportd. It returns the exit status.
+func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var flags struct {
 		Config string `help:"The station's configuration file." default:"/etc/sallyport/sallyport.toml" env:"SALLYPORT_CONFIG" placeholder:"FILE" short:"c"`
 	}
@@ -38,7 +50,7 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 		}))
 	if err != nil {
 		fmt.Fprintln(errOut, "sallyportd:", err)
-		return ExitFailed
+		return exitFailed
 	}
 	_, err = parser.Parse(args)
 	if status >= 0 { // --help
@@ -46,17 +58,17 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "sallyportd: %v\n", err)
-		return ExitUsage
+		return exitUsage
 	}
 	cfg, err := config.Load(flags.Config)
 	if err != nil {
 		fmt.Fprintf(errOut, "sallyportd: %v\n", err)
-		return ExitUsage
+		return exitUsage
 	}
 	level, err := zerolog.ParseLevel(cfg.Log.Level)
 	if err != nil {
 		fmt.Fprintf(errOut, "sallyportd: %v\n", err)
-		return ExitUsage
+		return exitUsage
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapGoal)
@@ -64,7 +76,7 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 	listener, err := service.Listener()
 	if err != nil {
 		fmt.Fprintf(errOut, "sallyportd: %v\n", err)
-		return ExitFailed
+		return exitFailed
 	}
 	log := zerolog.New(errOut).Level(level).With().Timestamp().Logger()
 	ready := func() {
@@ -74,11 +86,11 @@ func Daemon(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	err = station.Run(ctx, cfg, station.Options{Log: log, Now: time.Now}, station.Host{Listener: listener, Ready: ready, Watch: service.Watch})
 	if err == nil {
-		return ExitAccepted
+		return exitDone
 	}
 	log.Error().Err(err).Msg("stopped")
 	if f, ok := verdict.Find(err); ok && f.Reason.Family() == verdict.Unchecked || errors.Is(err, station.ErrNotInitialised) {
-		return ExitUnchecked
+		return exitUnchecked
 	}
-	return ExitFailed
+	return exitFailed
 }

@@ -1,0 +1,109 @@
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"sallyport/internal/trust"
+)
+
+// Status is what stands on the desk.
+type Status struct {
+	// Root is absent before the authority is founded.
+	Root        *trust.Root `json:"root,omitzero"`
+	Fingerprint string      `json:"fingerprint,omitzero"`
+	Installed   int64       `json:"installed"` // version of the bundle; 0: none
+	// Draft is the last draft that was made here, when it is newer than the
+	// installed bundle.
+	Draft *DraftStatus `json:"draft,omitzero"`
+	// Pending are the stations that were challenged and have not answered.
+	Pending []PendingStatus `json:"pending"`
+}
+
+// DraftStatus is a draft's place on its way. Copies of it elsewhere may carry
+// more signatures.
+type DraftStatus struct {
+	Version int64    `json:"version"`
+	Issued  string   `json:"issued"`
+	Signed  []string `json:"signed"`  // holders
+	Missing int      `json:"missing"` // signatures
+}
+
+// PendingStatus is one enrolment under way.
+type PendingStatus struct {
+	Request   string      `json:"request_sha256"`
+	StationID string      `json:"station_id"`
+	Role      trust.Role  `json:"role"`
+	Proof     trust.Proof `json:"proof"`
+	Problem   string      `json:"problem,omitzero"`
+}
+
+// Status reads the desk.
+func (d *Desk) Status() (*Status, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := &Status{Root: d.store.Root(), Pending: []PendingStatus{}}
+	if t, err := d.store.Current(); err == nil {
+		s.Installed = t.Version()
+	}
+	var err error
+	if s.Root != nil {
+		if s.Fingerprint, err = s.Root.Fingerprint(); err != nil {
+			return nil, err
+		}
+		if s.Draft, err = d.draftStatus(s); err != nil {
+			return nil, err
+		}
+	}
+	names, err := d.pendingNames()
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		s.Pending = append(s.Pending, d.pendingStatus(name))
+	}
+	return s, nil
+}
+
+func (d *Desk) draftStatus(s *Status) (*DraftStatus, error) {
+	data, err := os.ReadFile(filepath.Join(d.dir, draftFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the last draft: %w", err)
+	}
+	draft, err := trust.OpenDraft(data, s.Root)
+	if err != nil || draft.Bundle.Version <= s.Installed {
+		return nil, nil // of an earlier root, or done
+	}
+	out := &DraftStatus{Version: draft.Bundle.Version, Issued: draft.Bundle.Issued, Missing: max(0, s.Root.Threshold-len(draft.Signed))}
+	for _, id := range draft.Signed {
+		out.Signed = append(out.Signed, holder(s.Root, id))
+	}
+	return out, nil
+}
+
+func (d *Desk) pendingStatus(name string) PendingStatus {
+	out := PendingStatus{Request: name}
+	data, err := os.ReadFile(d.pendingPath(name))
+	if err == nil {
+		var p *trust.Pending
+		if p, err = trust.DecodePending(data); err == nil {
+			out.Proof = p.Proof
+			var r *trust.Request
+			if r, err = trust.DecodeRequest(p.Request); err == nil {
+				out.StationID, out.Role = r.ID, r.Role
+			}
+		}
+	}
+	if err != nil {
+		out.Problem = err.Error()
+	}
+	return out
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"sallyport/internal/authority"
+	"sallyport/internal/naming"
+	"sallyport/internal/signer"
+	"sallyport/internal/station"
+	"sallyport/internal/trust"
+	"sallyport/internal/verdict"
+)
+
+// holderKey is the key of a holder without a TPM. Commands that take one need no
+// station: a holder's machine has nothing but the key.
+type holderKey struct {
+	Key        string `help:"Sign with this key instead of this station's: file:PATH, or pkcs11:module=PATH;token=LABEL;key=LABEL." placeholder:"KEY"`
+	SecretFile string `help:"File whose first line is the passphrase or PIN, instead of asking for it." placeholder:"FILE"`
+}
+
+// open opens the key, nil when the station's own is meant.
+func (k *holderKey) open(a *app) (signer.Signer, error) {
+	if k.Key == "" {
+		return nil, nil
+	}
+	spec, err := signer.Parse(k.Key)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	s, err := spec.Open(a.ctx, func(question string) (string, error) { return k.secret(a, question) })
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	return s, nil
+}
+
+// secret asks for a passphrase or a PIN on the terminal, or reads it from the file.
+func (k *holderKey) secret(a *app, question string) (string, error) {
+	if k.SecretFile != "" {
+		body, err := readDocument("passphrase", k.SecretFile)
+		if err != nil {
+			return "", err
+		}
+		line, _, _ := strings.Cut(string(body), "\n")
+		return strings.TrimSuffix(line, "\r"), nil
+	}
+	return ask(a, question)
+}
+
+// ask asks on the terminal, without showing what is typed.
+func ask(a *app, question string) (string, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return "", usage("there is no terminal to ask for the %s: give it with --secret-file", question)
+	}
+	defer tty.Close()
+	fmt.Fprintf(a.err, "%s: ", question)
+	line, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(a.err)
+	return string(line), err
+}
+
+type authorityNewKeyCmd struct {
+	Out        string `required:"" help:"File to write; it must not exist." placeholder:"FILE"`
+	SecretFile string `help:"File whose first line is the passphrase, instead of asking for it." placeholder:"FILE"`
+}
+
+func (c *authorityNewKeyCmd) Run(a *app) error {
+	if err := checkNew(c.Out); err != nil {
+		return err
+	}
+	passphrase, err := (&holderKey{SecretFile: c.SecretFile}).secret(a, "new passphrase")
+	if err != nil {
+		return err
+	}
+	if c.SecretFile == "" {
+		again, err := ask(a, "the same passphrase again")
+		if err != nil {
+			return err
+		}
+		if again != passphrase {
+			return usage("the two passphrases differ; nothing was made")
+		}
+	}
+	k, err := signer.Create(c.Out, passphrase)
+	if err != nil {
+		return usage("%v", err)
+	}
+	return a.print(struct {
+		File  string `json:"file"`
+		KeyID string `json:"key_id"`
+	}{c.Out, k.KeyID()}, func(w io.Writer) {
+		fmt.Fprintf(w, "wrote %s\nkey  %s\n", verdict.Escape(c.Out), k.KeyID())
+		fmt.Fprintln(w, "Whoever has this file and the passphrase can sign; a key in a TPM cannot be copied. Next: 'sallyport authority key --key file:… --holder NAME'.")
+	})
+}
+
+type authorityKeyCmd struct {
+	Holder string `help:"With --key: the name of whoever holds it." placeholder:"NAME"`
+	holderKey
+	output
+}
+
+func (c *authorityKeyCmd) Run(a *app) error {
+	if err := c.as(signerName); err != nil {
+		return err
+	}
+	key, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		var d station.Document
+		if err := a.do(station.OpAuthorityKey, station.NoArgs{}, nil, &d); err != nil {
+			return err
+		}
+		return c.write(a, d, nil, nil)
+	}
+	if !naming.IsName(c.Holder) {
+		return usage("say who holds the key: --holder NAME, with 1 to 64 letters, digits or . _ -")
+	}
+	k, err := trust.SoftRootKey(c.Holder, trust.Custody(key.Custody()), key.Public())
+	if err != nil {
+		return err
+	}
+	body, err := trust.NewSignerRecord(a.ctx, k, key)
+	if err != nil {
+		return err
+	}
+	return c.write(a, station.Document{Body: body, Fingerprint: k.ID}, nil, nil)
+}
+
+type authoritySignCmd struct {
+	Draft string `arg:"" help:"The draft of a trust bundle or of a root."`
+	Root  string `help:"With --key: the authority's present root document." placeholder:"FILE"`
+	holderKey
+	source
+	output
+}
+
+func (c *authoritySignCmd) Run(a *app) error {
+	if err := c.as(draftName); err != nil {
+		return err
+	}
+	draft, err := c.read(a, "draft", c.Draft)
+	if err != nil {
+		return err
+	}
+	key, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		var d station.Draft
+		if err := a.do(station.OpAuthoritySign, station.SignArgs{Draft: draft}, nil, &d); err != nil {
+			return err
+		}
+		return writeDraft(a, &c.output, d)
+	}
+	if c.Root == "" {
+		return usage("give the authority's present root document with --root FILE ('sallyport trust root' writes it)")
+	}
+	body, err := readDocument("root document", c.Root)
+	if err != nil {
+		return err
+	}
+	root, err := trust.ParseRoot(body)
+	if err != nil {
+		return err
+	}
+	signed, complete, err := authority.Sign(a.ctx, draft, root, key)
+	if err != nil {
+		return err
+	}
+	return writeDraft(a, &c.output, station.Draft{Document: station.Document{Body: signed}, Complete: complete})
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -159,7 +160,9 @@ func TestSealToNoDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	testtool.Run(t, "partx", "--add", dev) // this kernel need not know any partition table
-	t.Cleanup(func() { testtool.Run(t, "partx", "--delete", dev) })
+	t.Cleanup(func() {
+		until(t, "the partition's end", func() bool { return exec.Command("partx", "--delete", dev).Run() == nil })
+	})
 	part := dev + "p1"
 	if r := at(t, o.Source, sealTo("--device", dev, file)...); r.status != 2 || !strings.Contains(r.err, "with 1 partition: "+filepath.Base(part)+" (64.0 MiB)") {
 		t.Errorf("without --erase: exit status %d, %s", r.status, r.err)
@@ -169,10 +172,12 @@ func TestSealToNoDevice(t *testing.T) {
 	testtool.Run(t, "mount", "-o", "ro", part, mnt)
 	refused("a mounted partition", dev, "is mounted at "+mnt+": unmount it first")
 	testtool.Run(t, "umount", mnt)
-	busy, err := os.OpenFile(part, os.O_RDONLY|unix.O_EXCL, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// A confined reader of another test may have our mount in its namespace still.
+	var busy *os.File
+	until(t, "the partition to be free", func() bool {
+		busy, err = os.OpenFile(part, os.O_RDONLY|unix.O_EXCL, 0)
+		return err == nil
+	})
 	refused("a partition in use", dev, "is in use")
 	if err := busy.Close(); err != nil {
 		t.Fatal(err)

@@ -3,8 +3,8 @@ module sallyport
 go 1.26.0
 
 require (
-	filippo.io/mldsa v1.0.0 // ML-DSA-65 (FIPS 204), and its keys as SubjectPublicKeyInfo: the code of crypto/mldsa of Go 1.27, which it becomes a wrapper of
 	filippo.io/age v1.3.2 // key files under a passphrase, which the program age opens as well; alive (v1.3.2 is of August 2026), brings x/crypto and filippo.io/hpke, no network
+	filippo.io/mldsa v1.0.0 // ML-DSA-65 (FIPS 204), and its keys as SubjectPublicKeyInfo: the code of crypto/mldsa of Go 1.27, which it becomes a wrapper of
 	github.com/alecthomas/kong v1.17.0 // command lines: grammar, help and validation from tagged structs
 	github.com/coreos/go-systemd/v22 v22.7.0 // what systemd hears: ready, status, watchdog (package daemon alone, which imports nothing further)
 	github.com/go-json-experiment/json v1.27.2 // strict JSON: refuses duplicate names and bad UTF-8, streams large CVR files; the coming encoding/json/v2

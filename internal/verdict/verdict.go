@@ -145,7 +145,7 @@ var table = map[Reason]info{
 	ClockUnusable:         {Unchecked, "this station's clock is unusable", "Call the administrator to set the clock; then insert the medium again."},
 	SandboxUnavailable:    {Unchecked, "the confined reader did not start, or stopped while reading", "Insert the medium once more; if it happens again, keep the medium and call the administrator."},
 	Interrupted:           {Unchecked, "this station stopped while the medium was being checked", "Insert the medium again."},
-	TrustMissing:          {Unchecked, "this station has no trust bundle installed", "Install the trust bundle of the election authority; then insert the medium again."},
+	TrustMissing:          {Unchecked, "this station has no trust bundle installed", "Insert the authority's medium with the trust bundle, then this one again."},
 
 	NotStorage:         {Policy, "the device is not plain storage", "Remove the device. Only storage media may be inserted here."},
 	CompositeDevice:    {Policy, "the device claims to be storage and something else", "Remove the device and hand it to the administrator: it may be an attack."},

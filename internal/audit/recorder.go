@@ -103,6 +103,18 @@ func Open(ctx context.Context, log *translog.Log, signer translog.Signer, opt Op
 // Boot is the boot id that the entries of this run carry.
 func (r *Recorder) Boot() string { return r.boot }
 
+// Latest is the latest time that an entry carries and the station vouches for,
+// UTC; the zero time when there is none. A clock that stands before it went back.
+func (r *Recorder) Latest() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t, err := time.Parse(wallFormat, r.state.floor)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
 // checkLast refuses a log whose last checkpoint is not this station's: sealing
 // on top of it would vouch for what somebody else wrote.
 func checkLast(log *translog.Log, pubs []*ecdsa.PublicKey) error {

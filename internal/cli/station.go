@@ -98,6 +98,9 @@ func showStatus(w io.Writer, s *station.Status) {
 		fmt.Fprintf(tw, "USB ports\t%s\n", usbSummary(s.USB))
 	}
 	tw.Flush()
+	if s.ClockNote != "" {
+		fmt.Fprintln(w, "WARNING:", s.ClockNote)
+	}
 	if s.SealNote != "" {
 		fmt.Fprintln(w, "cannot seal:", verdict.Escape(s.SealNote))
 	}

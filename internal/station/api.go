@@ -70,6 +70,8 @@ type Status struct {
 	TPM          string `json:"tpm"`
 	SoftwareTPM  bool   `json:"software_tpm"`
 	TPMReady     bool   `json:"tpm_ready"`
+	// ClockNote says that the clock went back; packages are judged by counters.
+	ClockNote string `json:"clock_note,omitzero"`
 	// CanSeal is false while the signing key cannot be used: in a boot state that
 	// is not approved, after a hand-over, or without a TPM. SealNote says why.
 	CanSeal      bool   `json:"can_seal"`

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sys/unix"
@@ -103,6 +105,16 @@ func with[A any](c *control.Call, do func(A) (any, error)) (any, error) {
 	return do(a)
 }
 
+// clockNote says that the clock stands before what the log has seen. That only
+// warns: the entries are marked, and counters decide about packages.
+func (s *Station) clockNote() string {
+	now, latest := s.opt.Now().UTC(), s.audit.Latest()
+	if !now.Before(latest) {
+		return ""
+	}
+	return fmt.Sprintf("the clock went back: it shows %s, the log has seen %s; entries are marked until it is right again", now.Format(time.RFC3339), latest.Format(time.RFC3339))
+}
+
 // sealNote says why this station cannot use its signing key now; "" when it can.
 func (s *Station) sealNote(ctx context.Context) string {
 	if r, err := s.retired(); err != nil {
@@ -169,7 +181,7 @@ func (s *Station) status(ctx context.Context) (any, error) {
 	} else {
 		st.TPMReady = true
 	}
-	st.SealNote = s.sealNote(ctx)
+	st.SealNote, st.ClockNote = s.sealNote(ctx), s.clockNote()
 	st.CanSeal = st.SealNote == ""
 	if s.sandbox != nil {
 		st.NotReady = append(st.NotReady, s.sandbox.Error())

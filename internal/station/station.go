@@ -172,6 +172,9 @@ func (s *Station) open(ctx context.Context) (err error) {
 	if s.intake, err = intake.New(ctx, s.intakeConfig()); err != nil {
 		return s.wentBack(err)
 	}
+	if note := s.clockNote(); note != "" {
+		s.opt.Log.Warn().Msg(note)
+	}
 	s.usb = &hotplug.Manager{Socket: s.cfg.USB.Socket, Intake: s.intake, Log: s.opt.Log}
 	return s.logStart(ctx)
 }

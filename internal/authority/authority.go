@@ -387,25 +387,30 @@ func (d *Desk) Rotate(ctx context.Context, threshold int, bootKey string, keys [
 	return envelope, refused(err)
 }
 
-// sign makes an approval, which only the station with the boot key can.
+// sign makes the approvals of a boot state for the keys of a station that are
+// bound to this station's key, and refuses when there is none though some key is
+// bound: the state would let nothing seal.
 func (d *Desk) sign(ctx context.Context, root *trust.Root, s *trust.Station, b *trust.BootState) error {
 	policy, err := b.Policy()
 	if err != nil {
 		return err
 	}
-	for _, id := range s.BootKeys() {
-		if id != d.signer.KeyID() {
-			if id == root.BootKey {
-				return refusef("cannot approve a boot state: the boot key %.16s… is held by %s; make the draft there", id, holder(root, id))
-			}
-			continue // of an earlier root: what it approved stays approved
-		}
-		sig, err := d.signer.Sign(ctx, attest.ApprovalDigest(policy))
-		if err != nil {
-			return fmt.Errorf("cannot approve a boot state: %w", err)
-		}
-		b.Approvals = append(b.Approvals, trust.BootApproval{KeyID: id, Sig: sig})
+	keys := s.BootKeys()
+	if len(keys) == 0 {
+		return nil
 	}
+	if !slices.Contains(keys, d.signer.KeyID()) {
+		where := "nobody in the present root: hand over to a key that is made under it"
+		if h := holder(root, keys[0]); h != "" {
+			where = h + ": make the draft there"
+		}
+		return refusef("cannot approve a boot state of station %s: its signing key is bound to the boot key %.16s…, which is held by %s", s.ID, keys[0], where)
+	}
+	sig, err := d.signer.Sign(ctx, attest.ApprovalDigest(policy))
+	if err != nil {
+		return fmt.Errorf("cannot approve a boot state: %w", err)
+	}
+	b.Approvals = []trust.BootApproval{{KeyID: d.signer.KeyID(), Sig: sig}}
 	return nil
 }
 

@@ -271,6 +271,13 @@ var badMedia = []struct {
 		testmedia.CutInside(r.t, img, p.path("data/a.bin"))
 		return img, p.held(r.t, contents{"data/a.bin": nil, "data/b/b.bin": nil})
 	}},
+	{"image cut in the middle of the evidence", []verdict.Reason{verdict.Truncated}, 3, func(r *rig) (string, contents) {
+		p := r.set()
+		evidence := make([]byte, 300_000)
+		img := r.medium(testmedia.Files{p.path("evidence.json"): evidence}, p)
+		testmedia.CutInside(r.t, img, p.path("evidence.json"))
+		return img, p.held(r.t, contents{"evidence.json": nil, "data/a.bin": nil, "data/b/b.bin": nil})
+	}},
 	{"an image of zero bytes", []verdict.Reason{verdict.Truncated}, 3, func(r *rig) (string, contents) {
 		img := r.path("zero.img")
 		r.must(os.WriteFile(img, nil, 0o600))

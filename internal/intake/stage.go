@@ -100,7 +100,11 @@ func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 		}
 	}
 	if p.evidence != nil {
-		if _, err := stage.AddFile(evidenceName, bytes.NewReader(p.evidence)); err != nil {
+		var content io.Reader = bytes.NewReader(p.evidence)
+		if !p.whole {
+			content = io.MultiReader(content, tornReader{})
+		}
+		if _, err := stage.AddFile(evidenceName, content); err != nil && !errors.Is(err, errTorn) {
 			return stageTrouble(p, err)
 		}
 	}
@@ -145,9 +149,9 @@ func (r *run) fill(ctx context.Context, p *pack, stage *vault.Stage) error {
 	}
 }
 
-// errTorn ends an envelope that could not be read whole, so that the vault
+// errTorn ends a small file that could not be read whole, so that the vault
 // keeps it as partial.
-var errTorn = errors.New("the manifest was not read to its end")
+var errTorn = errors.New("the file was not read to its end")
 
 type tornReader struct{}
 

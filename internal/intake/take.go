@@ -27,7 +27,8 @@ type pack struct {
 	findings findings
 	envelope []byte
 	torn     []byte // what could be read of an envelope that cannot be read whole
-	evidence []byte // when it was read whole
+	evidence []byte // what was read of it; whole says whether that is all
+	whole    bool
 	verified *manifest.Verified
 	digest   string
 	files    []uint32 // entries to be read, by number in the listing
@@ -166,11 +167,9 @@ func (r *run) checkEvidence(ctx context.Context, p *pack, policy Policy) error {
 		if e.Size > limit.EvidenceBytes {
 			return nil // found already
 		}
-		body, whole := r.readSmall(ctx, p, e, limit.EvidenceBytes)
-		if !whole {
+		if p.evidence, p.whole = r.readSmall(ctx, p, e, limit.EvidenceBytes); !p.whole {
 			return nil
 		}
-		p.evidence = body
 	}
 	if err := policy.Evidence(p.verified, p.evidence); err != nil {
 		f, ok := verdict.Find(err)

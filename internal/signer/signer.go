@@ -29,7 +29,7 @@ const (
 // Signer is a [dsse.Signer] that shows its public key. Its signatures were
 // verified with that key before they are returned.
 type Signer interface {
-	dsse.Signer
+	dsse.DigestSigner
 	// Public returns the public key, whose curve is P-256.
 	Public() *ecdsa.PublicKey
 	// Custody says where the private key is.

@@ -2,12 +2,12 @@ package audit_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/logexport"
 )
 
 var update = flag.Bool("update", false, "write the catalogue into EVENTS.md")
@@ -17,23 +17,9 @@ const (
 	tableEnd   = "<!-- catalogue: end -->\n"
 )
 
-// TestTheDocumentIsTheCatalogue keeps EVENTS.md and the table in code equal.
+// TestTheDocumentIsTheCatalogue keeps EVENTS.md and the table in code equal;
+// 'sallyport log events --markdown' prints the same.
 func TestTheDocumentIsTheCatalogue(t *testing.T) {
-	var table strings.Builder
-	table.WriteString("| Event | Severity | Form | Meaning | Fields |\n|---|---|---|---|---|\n")
-	for _, d := range audit.Catalogue() {
-		form := "fact"
-		if d.Action {
-			form = "intent, outcome"
-		}
-		var fields []string
-		for _, f := range d.Fields {
-			if !strings.Contains(" "+strings.Join(audit.CommonFields(), " ")+" ", " "+f+" ") {
-				fields = append(fields, "`"+f+"`")
-			}
-		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s |\n", d.ID, d.Severity, form, d.Meaning, strings.Join(fields, " "))
-	}
 	b, err := os.ReadFile("EVENTS.md")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +29,7 @@ func TestTheDocumentIsTheCatalogue(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("EVENTS.md has no place for the catalogue")
 	}
-	want := head + tableBegin + table.String() + tableEnd + tail
+	want := head + tableBegin + logexport.Catalogue().Markdown() + tableEnd + tail
 	if *update {
 		if err := os.WriteFile("EVENTS.md", []byte(want), 0o644); err != nil {
 			t.Fatal(err)

@@ -221,6 +221,12 @@ func TestQuery(t *testing.T) {
 		"outcome":        {audit.Filter{Outcome: audit.Success}, []int64{3}},
 		"from":           {audit.Filter{From: 5}, []int64{5, 6}},
 		"since":          {audit.Filter{Since: all[4].Time()}, []int64{4, 5, 6}},
+		"to":             {audit.Filter{To: 2}, []int64{0, 1}},
+		"from and to":    {audit.Filter{From: 3, To: 4}, []int64{3}},
+		"nothing left":   {audit.Filter{From: 4, To: 4}, nil},
+		"to past it":     {audit.Filter{From: 6, To: 99}, []int64{6}},
+		"until":          {audit.Filter{Until: all[2].Time()}, []int64{0, 1}},
+		"since, until":   {audit.Filter{Since: all[2].Time(), Until: all[4].Time()}, []int64{2, 3}},
 		"after the end":  {audit.Filter{From: 99}, nil},
 		"both":           {audit.Filter{Event: "package", From: 3}, []int64{3, 4}},
 	} {

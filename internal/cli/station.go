@@ -237,7 +237,9 @@ func showHeld(w io.Writer, h *station.Held) {
 }
 
 type logCmd struct {
-	Show logShowCmd `cmd:"" help:"Print entries of the audit log."`
+	Show   logShowCmd   `cmd:"" help:"Print entries of the audit log."`
+	Export logExportCmd `cmd:"" help:"Write the audit log, or a part of it, to a file for others."`
+	Events logEventsCmd `cmd:"" help:"Print the catalogue of events."`
 }
 
 type logShowCmd struct {

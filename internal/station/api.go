@@ -6,6 +6,7 @@ import (
 	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/manifest"
+	"sallyport/internal/translog"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
@@ -19,7 +20,7 @@ const (
 	OpSealAgain      = "seal.again"      // SealAgainArgs, Sealed
 	OpQuarantineList = "quarantine.list" // NoArgs, Quarantine
 	OpQuarantineShow = "quarantine.show" // ItemArgs, Held
-	OpLogShow        = "log.show"        // audit.Filter, Log
+	OpLogShow        = "log.show"        // LogArgs, Log
 	OpTrustShow      = "trust.show"      // NoArgs, Trust
 	OpTrustInstall   = "trust.install"   // InstallArgs, Trust
 	OpTrustDelivery  = "trust.delivery"  // NoArgs, trust.Delivery: what is installed, to hand it on
@@ -178,10 +179,23 @@ type HeldFile struct {
 	Partial bool   `json:"partial,omitzero"`
 }
 
+// LogArgs select entries of the audit log.
+type LogArgs struct {
+	audit.Filter
+	// Export asks for what an export needs: damaged places are named instead of
+	// ending it, the last checkpoint stands beside the entries, and an answer
+	// ends early when its entries are long.
+	Export bool `json:"export,omitzero"`
+}
+
 // Log is a stretch of the audit log.
 type Log struct {
 	Size    int64         `json:"size"` // entries in the whole log
 	Entries []audit.Entry `json:"entries"`
+	// These are only in the answer to an export.
+	Damage     []translog.Damage `json:"damage,omitempty"`
+	Next       int64             `json:"next,omitzero"`       // where to go on; 0: at the end
+	Checkpoint string            `json:"checkpoint,omitzero"` // signed note over at most Size entries
 }
 
 // Trust shows the installed bundle.

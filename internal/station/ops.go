@@ -314,15 +314,32 @@ func (s *Station) findItem(start string) (string, error) {
 // it stopped.
 const MaxLogAnswer = 10_000
 
-func (s *Station) showLog(f audit.Filter) (any, error) {
-	out := Log{Size: s.journal.Size(), Entries: []audit.Entry{}}
-	for e, err := range audit.Query(s.journal, f) {
-		if err != nil {
-			return nil, control.Failf(control.CodeUnavailable, "the log is damaged: %v; run 'sallyport-verify log'", err)
-		}
-		if out.Entries = append(out.Entries, e); len(out.Entries) == MaxLogAnswer {
-			break
-		}
+// maxExportBytes bounds the texts of one answer to an export: escaped, they
+// stay below control.MaxFrame.
+const maxExportBytes = 16 << 20
+
+func (s *Station) showLog(a LogArgs) (any, error) {
+	var out Log
+	most := 0
+	if a.Export {
+		_, signed, _ := s.journal.LastCheckpoint()
+		out.Checkpoint, most = string(signed), maxExportBytes
+	}
+	// The size is read after the checkpoint, which therefore seals no more.
+	out.Size = s.journal.Size()
+	if a.Export && (a.To == 0 || a.To > out.Size) {
+		a.To = out.Size
+	}
+	p, err := audit.ReadPage(s.journal, a.Filter, MaxLogAnswer, most)
+	if err == nil && !a.Export && len(p.Damage) > 0 {
+		err = &p.Damage[0]
+	}
+	if err != nil {
+		return nil, control.Failf(control.CodeUnavailable, "the log is damaged: %v; run 'sallyport-verify log'", err)
+	}
+	out.Entries = p.Entries
+	if a.Export {
+		out.Damage, out.Next = p.Damage, p.Next
 	}
 	return out, nil
 }

@@ -33,6 +33,7 @@ import (
 	"sallyport/internal/reader"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/tpm"
+	"sallyport/internal/tpm/attest"
 	"sallyport/internal/translog"
 	"sallyport/internal/trust"
 	"sallyport/internal/vault"
@@ -209,20 +210,34 @@ func (s *Station) raise(ctx context.Context) (uint64, error) {
 	return s.floor.Raise(ctx, h)
 }
 
-// checkpoint has the TPM sign the log, and remember how far it has come.
-func (s *Station) checkpoint(ctx context.Context) error {
-	if err := s.audit.Checkpoint(ctx); err != nil {
-		return err
+// checkpoint has the TPM sign the log; the checkpoint's anchor remembers how far
+// the station has come.
+func (s *Station) checkpoint(ctx context.Context) error { return s.audit.Checkpoint(ctx) }
+
+// Anchor implements translog.Anchorer: the floor is raised to the checkpoint,
+// which counts the TPM's counter up, and the TPM certifies the counter for it.
+//
+//	write(floor.json) NV_Increment NV_Certify
+func (s *Station) Anchor(ctx context.Context, note [32]byte) ([]byte, error) {
+	if _, err := s.raise(ctx); err != nil {
+		return nil, err
 	}
-	_, err := s.raise(ctx)
-	return err
+	return certifiedAnchor(ctx, s.tpm, note)
+}
+
+func certifiedAnchor(ctx context.Context, t *tpm.TPM, note [32]byte) ([]byte, error) {
+	statement, sig, err := t.CounterCertify(ctx, note)
+	if err != nil {
+		return nil, err
+	}
+	return (&attest.Anchor{V: 1, Counter: statement, CounterSig: sig}).Encode()
 }
 
 // openLog opens the audit log for writing. A damaged one is never built upon,
 // and nothing is recorded in a state that went back.
 func (s *Station) openLog(ctx context.Context) (err error) {
 	dir := filepath.Join(s.cfg.StateDir, logDir)
-	if s.journal, err = translog.Open(dir, translog.Options{FS: s.opt.FS}); err == nil {
+	if s.journal, err = translog.Open(dir, translog.Options{FS: s.opt.FS, Anchor: s}); err == nil {
 		if err := s.checkFloor(); err != nil {
 			return s.wentBack(err)
 		}

@@ -51,7 +51,7 @@ var table = map[string]rule{
 	"internal/eventlog":   {"", "a leaf: bytes to words; the TPM's own values are compared by whoever has them"},
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
-	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},
+	"internal/verifycmd":  {"audit strictjson tpm/attest translog verdict", "the independent checker imports only the formats"},
 
 	"internal/tpm":    {"dsse tpm/attest verdict", "the only owner of the TPM"},
 	"internal/signer": {"dsse durable verdict", "keys of authorities outside a TPM; who is trusted is not its business"},

@@ -54,6 +54,11 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return d, refused(err)
 	case OpTrustRoot:
 		return s.rootDocument()
+	case OpTrustIdentity:
+		body, err := s.identity.TPM.Encode()
+		return Document{Body: body, Fingerprint: s.identity.TPM.KeyID}, err
+	case OpLogAttest:
+		return with(c, func(a AttestArgs) (any, error) { return s.attest(ctx, a) })
 	case OpTrustKey:
 		return with(c, s.keyPEM)
 	case OpEnrolRequest:
@@ -113,6 +118,30 @@ func (s *Station) clockNote() string {
 		return ""
 	}
 	return fmt.Sprintf("the clock went back: it shows %s, the log has seen %s; entries are marked until it is right again", now.Format(time.RFC3339), latest.Format(time.RFC3339))
+}
+
+// attest answers a live challenge about the log. Everything that is recorded is
+// sealed and anchored first, so that the counter's value is the last anchor's.
+func (s *Station) attest(ctx context.Context, a AttestArgs) (any, error) {
+	s.sealing.Lock() // no number is taken in between
+	defer s.sealing.Unlock()
+	answer := &attest.Attestation{V: 1, Nonce: a.Nonce}
+	if _, err := answer.Qualifying(); err != nil {
+		return nil, control.Failf(control.CodeUsage, "%v", err)
+	}
+	if err := s.checkpoint(ctx); err != nil {
+		return nil, refused(err)
+	}
+	answer.Checkpoint = string(s.audit.LastCheckpoint())
+	q, err := answer.Qualifying()
+	if err != nil {
+		return nil, err
+	}
+	if answer.Counter, answer.CounterSig, err = s.tpm.CounterCertify(ctx, q); err != nil {
+		return nil, refused(err)
+	}
+	body, err := answer.Encode()
+	return Document{Body: body}, err
 }
 
 // sealNote says why this station cannot use its signing key now; "" when it can.

@@ -28,6 +28,9 @@ import (
 
 // Handle carries out one request of the control socket.
 func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
+	if s.locked != nil && !readsOnly(c.Op) {
+		return nil, control.Failf(control.CodeUnavailable, "%v", s.locked)
+	}
 	switch c.Op {
 	case OpStatus:
 		return s.status(ctx)
@@ -76,6 +79,16 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return with(c, func(a TallyArgs) (any, error) { return s.tally(ctx, a) })
 	}
 	return s.handleAuthority(ctx, c)
+}
+
+// readsOnly says whether an operation needs nothing but what is stored, and
+// leaves it as it is: a locked station still answers it.
+func readsOnly(op string) bool {
+	switch op {
+	case OpStatus, OpQuarantineList, OpQuarantineShow, OpLogShow, OpTrustShow, OpTrustDelivery, OpTrustRoot, OpTrustIdentity, OpTrustKey:
+		return true
+	}
+	return false
 }
 
 // handleAuthority carries out what only an authority can.
@@ -210,7 +223,11 @@ func (s *Station) status(ctx context.Context) (any, error) {
 	} else {
 		st.TPMReady = true
 	}
-	st.SealNote, st.ClockNote = s.sealNote(ctx), s.clockNote()
+	if s.locked != nil {
+		st.NotReady, st.SealNote = append(st.NotReady, s.locked.Error()), "the station is locked"
+	} else {
+		st.SealNote, st.ClockNote = s.sealNote(ctx), s.clockNote()
+	}
 	st.CanSeal = st.SealNote == ""
 	if s.sandbox != nil {
 		st.NotReady = append(st.NotReady, s.sandbox.Error())

@@ -101,6 +101,9 @@ type Station struct {
 	sealing  sync.Mutex       // one package or trust bundle at a time
 	sandbox  error            // why media cannot be read here; nil after a trial
 	started  time.Time
+	// locked is why the station takes and seals nothing: its log is damaged, and is
+	// never built upon. What there is can be read and exported.
+	locked error
 
 	// fatal receives the error that makes the daemon stop.
 	fatal chan error
@@ -158,7 +161,12 @@ func (s *Station) open(ctx context.Context) (err error) {
 		}
 	}
 	if err := s.openLog(ctx); err != nil {
-		return err
+		if s.journal == nil || !errors.Is(err, translog.ErrTampered) {
+			return err
+		}
+		s.locked = err
+		s.opt.Log.Error().Err(err).Msg("the station is locked")
+		return nil
 	}
 	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
 		return err
@@ -244,7 +252,7 @@ func (s *Station) openLog(ctx context.Context) (err error) {
 		s.audit, err = audit.Open(ctx, s.journal, s.tpm.LogSigner(), audit.Options{})
 	}
 	if errors.Is(err, translog.ErrTampered) {
-		return fmt.Errorf("the audit log is damaged, so the station must not work on: keep the folder %s as it is and run 'sallyport-verify log' on it with this station's log key: %w", dir, err)
+		return fmt.Errorf("the audit log is damaged, so the station is locked: it takes no medium and seals nothing; what it holds can be read. Keep the folder %s as it is and run 'sallyport-verify log' on it with this station's log key: %w", dir, err)
 	}
 	return err
 }
@@ -338,6 +346,9 @@ func (s *Station) logStart(ctx context.Context) error {
 
 // Close logs the stop, seals the log and releases everything.
 func (s *Station) Close(ctx context.Context) error {
+	if s.locked != nil {
+		return s.close()
+	}
 	err := s.audit.Event(ctx, audit.Event{ID: audit.StationStop, Fields: map[string]string{
 		"uptime_s": strconv.FormatInt(int64(s.opt.Now().Sub(s.started).Seconds()), 10),
 	}})

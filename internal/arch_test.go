@@ -52,7 +52,7 @@ var table = map[string]rule{
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/logexport":  {"audit strictjson translog verdict", "writes the log in others' formats; it needs no station to do so"},
-	"internal/verifycmd":  {"audit strictjson translog verdict", "the independent checker imports only the formats"},
+	"internal/verifycmd":  {"audit strictjson tpm/attest translog verdict", "the independent checker imports only the formats"},
 
 	"internal/tpm":    {"dsse tpm/attest verdict", "the only owner of the TPM"},
 	"internal/signer": {"dsse durable verdict", "keys of authorities outside a TPM; who is trusted is not its business"},

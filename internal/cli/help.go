@@ -363,3 +363,24 @@ func (authorityPublishCmd) Help() string {
 
 Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
 }
+
+// Help implements kong.HelpProvider.
+func (trustIdentityCmd) Help() string {
+	return `Writes what this station's TPM says of its keys and its counter, for whoever checks its log: the log key, and what the anchors of the checkpoints are checked with. Nothing in it is secret; the authority has it from the enrolment.
+
+    sallyport trust identity --out ems-1.json
+    sallyport-verify log /var/lib/sallyport/log --identity ems-1.json
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (logAttestCmd) Help() string {
+	return `Proves to somebody who is here now that the log is the newest one: he makes up a number, the TPM certifies its counter together with that number and the last checkpoint. A log that was put back from an older copy cannot account for the counter.
+
+    openssl rand -hex 32                                 (by the asker)
+    sallyport log attest --nonce HEX --out answer.json
+    sallyport-verify attest answer.json --nonce HEX --identity ems-1.json --dir log
+
+Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
+}

@@ -169,7 +169,8 @@ func TestEveryHelpTeaches(t *testing.T) {
 			t.Errorf("sallyport --help does not say %q", words)
 		}
 	}
-	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "log export", "log events", "trust show",
+	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "log export", "log events", "log attest",
+		"trust show", "trust identity",
 		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",
 		"authority init", "authority adopt", "authority key", "authority new-key", "authority challenge", "authority admit", "authority revoke", "authority change",
 		"authority approve", "authority hybrid", "authority reissue", "authority rotate", "authority sign", "authority status", "authority publish", "ems tally", "ems elections", "version"}

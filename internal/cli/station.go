@@ -240,6 +240,7 @@ type logCmd struct {
 	Show   logShowCmd   `cmd:"" help:"Print entries of the audit log."`
 	Export logExportCmd `cmd:"" help:"Write the audit log, or a part of it, to a file for others."`
 	Events logEventsCmd `cmd:"" help:"Print the catalogue of events."`
+	Attest logAttestCmd `cmd:"" help:"Answer a live challenge: the last checkpoint, and the TPM's counter now."`
 }
 
 type logShowCmd struct {
@@ -372,10 +373,11 @@ func (c *tallyCmd) Run(a *app) error {
 }
 
 type trustCmd struct {
-	Show    trustShowCmd    `cmd:"" help:"Show the installed trust bundle."`
-	Root    trustRootCmd    `cmd:"" help:"Write the root document that this station trusts."`
-	Key     trustKeyCmd     `cmd:"" help:"Write one of this station's public keys in PEM, for sallyport-verify and openssl."`
-	Install trustInstallCmd `cmd:"" help:"Verify and install a trust bundle."`
+	Show     trustShowCmd     `cmd:"" help:"Show the installed trust bundle."`
+	Root     trustRootCmd     `cmd:"" help:"Write the root document that this station trusts."`
+	Key      trustKeyCmd      `cmd:"" help:"Write one of this station's public keys in PEM, for sallyport-verify and openssl."`
+	Identity trustIdentityCmd `cmd:"" help:"Write this station's TPM identity, for sallyport-verify."`
+	Install  trustInstallCmd  `cmd:"" help:"Verify and install a trust bundle."`
 }
 
 type trustShowCmd struct{}
@@ -455,6 +457,21 @@ func orNone(s string) string {
 type trustRootCmd struct{ documentCmd }
 
 func (c *trustRootCmd) Run(a *app) error { return c.write(a, station.OpTrustRoot, station.NoArgs{}) }
+
+type trustIdentityCmd struct{ documentCmd }
+
+func (c *trustIdentityCmd) Run(a *app) error {
+	return c.write(a, station.OpTrustIdentity, station.NoArgs{})
+}
+
+type logAttestCmd struct {
+	documentCmd
+	Nonce string `required:"" help:"The challenge: 16 to 64 bytes in hexadecimal digits, which the asker made up." placeholder:"HEX"`
+}
+
+func (c *logAttestCmd) Run(a *app) error {
+	return c.write(a, station.OpLogAttest, station.AttestArgs{Nonce: strings.ToLower(c.Nonce)})
+}
 
 type trustKeyCmd struct {
 	documentCmd

@@ -79,8 +79,8 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitFailed
 	}
 	log := zerolog.New(errOut).Level(level).With().Timestamp().Logger()
-	ready := func() {
-		if err := service.Ready("station " + cfg.Station.ID + " takes media"); err != nil {
+	ready := func(does string) {
+		if err := service.Ready(does); err != nil {
 			log.Warn().Err(err).Msg("systemd does not hear")
 		}
 	}

@@ -26,7 +26,7 @@ const (
 	CustodyFile Custody = "file"
 )
 
-// Signer is a [dsse.Signer] that shows its public key. Its signatures were
+// Signer is a [dsse.DigestSigner] that shows its public key. Its signatures were
 // verified with that key before they are returned.
 type Signer interface {
 	dsse.DigestSigner

@@ -25,6 +25,8 @@ const (
 	OpTrustInstall   = "trust.install"   // InstallArgs, Trust
 	OpTrustDelivery  = "trust.delivery"  // NoArgs, trust.Delivery: what is installed, to hand it on
 	OpTrustRoot      = "trust.root"      // NoArgs, Document: the present root
+	OpTrustIdentity  = "trust.identity"  // NoArgs, Document: the TPM identity
+	OpLogAttest      = "log.attest"      // AttestArgs, Document: the answer
 	OpTrustKey       = "trust.key"       // KeyArgs, Document: a public key in PEM
 
 	OpEnrolRequest  = "enrol.request"  // NoArgs, Requested
@@ -53,6 +55,11 @@ const (
 	KeyForLog      = "log"      // the checkpoints of the audit log
 	KeyForPackages = "packages" // packages and, at an authority, trust bundles
 )
+
+// AttestArgs carry a live challenge: 16 to 64 bytes in hexadecimal digits.
+type AttestArgs struct {
+	Nonce string `json:"nonce"`
+}
 
 // KeyArgs ask for one of the station's two keys.
 type KeyArgs struct {

@@ -30,8 +30,8 @@ type Host struct {
 	// Listener is the control socket, when it is there already; else the daemon
 	// makes its own.
 	Listener *net.UnixListener
-	// Ready is called when callers can connect.
-	Ready func()
+	// Ready is called when callers can connect, with what the station does then.
+	Ready func(does string)
 	// Watch is called to answer, again and again until its context ends, for the
 	// daemon being well: it calls its argument for that.
 	Watch func(context.Context, func(context.Context) error) error
@@ -68,7 +68,7 @@ func Run(ctx context.Context, cfg *config.Config, opt Options, host Host) error 
 		}
 	}()
 	var others sync.WaitGroup
-	if cfg.USB.Live() {
+	if cfg.USB.Live() && s.locked == nil {
 		others.Go(func() {
 			if err := s.usb.Run(serving); err != nil {
 				_ = s.die(err)
@@ -82,7 +82,11 @@ func Run(ctx context.Context, cfg *config.Config, opt Options, host Host) error 
 	})
 	server := &control.Server{Handler: s, Access: access, Denied: s.denied, Log: opt.Log}
 	opt.Log.Info().Str("station", cfg.Station.ID).Str("socket", cfg.Control.Socket).Msg("ready")
-	host.Ready()
+	if s.locked != nil {
+		host.Ready("station " + cfg.Station.ID + " is LOCKED: its audit log is damaged")
+	} else {
+		host.Ready("station " + cfg.Station.ID + " takes media")
+	}
 	err = server.Serve(serving, listener)
 	cause := context.Cause(serving)
 	stop(nil)
@@ -115,7 +119,9 @@ func access(c *config.Control) (control.Access, error) {
 // for a lock that is never given back ends here, and the daemon is started anew.
 func (s *Station) well(context.Context) error {
 	s.journal.Size()
-	s.usb.View()
+	if s.usb != nil {
+		s.usb.View()
+	}
 	_, err := durable.Free(s.cfg.StateDir)
 	return err
 }
@@ -128,6 +134,10 @@ func (s *Station) stop() error {
 
 // denied records a caller that the socket turned away.
 func (s *Station) denied(p control.Peer) {
+	if s.locked != nil {
+		s.opt.Log.Warn().Uint32("uid", p.UID).Msg("a caller was denied, which the locked log cannot take")
+		return
+	}
 	if err := s.audit.Event(context.Background(), audit.Event{ID: audit.ControlDenied, Outcome: audit.Refused, Fields: map[string]string{
 		"uid": strconv.FormatUint(uint64(p.UID), 10), "gid": strconv.FormatUint(uint64(p.GID), 10), "pid": strconv.Itoa(int(p.PID)), "count": strconv.FormatInt(int64(p.Denials), 10),
 	}}); err != nil {

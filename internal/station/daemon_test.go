@@ -51,7 +51,7 @@ func (n *node) daemon(fs durable.FS) (stop func() error, ended <-chan error) {
 
 // host is what starts a daemon in tests.
 func host(ready func()) station.Host {
-	return station.Host{Ready: ready, Watch: func(context.Context, func(context.Context) error) error { return nil }}
+	return station.Host{Ready: func(string) { ready() }, Watch: func(context.Context, func(context.Context) error) error { return nil }}
 }
 
 // call asks the running daemon over its socket.

@@ -224,7 +224,7 @@ func firstEntries(ctx context.Context, cfg *config.Config, opt Options, t *tpm.T
 	if err := translog.Create(path, origin, translog.Options{FS: opt.FS}); err != nil {
 		return err
 	}
-	journal, err := translog.Open(path, translog.Options{FS: opt.FS})
+	journal, err := translog.Open(path, translog.Options{FS: opt.FS, Anchor: firstAnchors{t}})
 	if err != nil {
 		return err
 	}
@@ -244,5 +244,20 @@ func firstEntries(ctx context.Context, cfg *config.Config, opt Options, t *tpm.T
 		return err
 	}
 	c, _, _ := journal.LastCheckpoint()
-	return floor.Create(filepath.Join(cfg.StateDir, floorFile), opt.FS, id.CounterStart, floor.Heights{LogSize: c.Size, LogRoot: hex.EncodeToString(c.Root[:])})
+	n, err := t.CounterRead(ctx)
+	if err != nil {
+		return err
+	}
+	return floor.Create(filepath.Join(cfg.StateDir, floorFile), opt.FS, int64(n), floor.Heights{LogSize: c.Size, LogRoot: hex.EncodeToString(c.Root[:])})
+}
+
+// firstAnchors anchor the log before there is a floor to raise.
+type firstAnchors struct{ t *tpm.TPM }
+
+// Anchor implements translog.Anchorer.
+func (a firstAnchors) Anchor(ctx context.Context, note [32]byte) ([]byte, error) {
+	if _, err := a.t.CounterIncrement(ctx); err != nil {
+		return nil, err
+	}
+	return certifiedAnchor(ctx, a.t, note)
 }

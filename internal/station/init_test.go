@@ -9,8 +9,11 @@ import (
 	"testing"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/control"
 	"sallyport/internal/durable"
 	"sallyport/internal/station"
+	"sallyport/internal/testmedia"
+	"sallyport/internal/testtool"
 	"sallyport/internal/tpm"
 	"sallyport/internal/translog"
 )
@@ -191,8 +194,8 @@ func TestOpenRefuses(t *testing.T) {
 				n.must(os.WriteFile(path, data, 0o600))
 			}
 		}
-		wantError(t, try(), translog.ErrTampered, "sallyport-verify log")
-		// What is intact can still be read, without the station.
+		lockedStation(t, n)
+		// What is intact can be read without the station as well.
 		journal, err := translog.Open(log, translog.Options{ReadOnly: true})
 		if journal == nil {
 			t.Fatalf("the log cannot be read: %v", err)
@@ -222,4 +225,38 @@ func TestTheStartIsLogged(t *testing.T) {
 			t.Errorf("config.loaded says %v", last.Fields)
 		}
 	})
+}
+
+// lockedStation checks a station whose log is damaged: it says why, is read and
+// changes nothing.
+func lockedStation(t *testing.T, n *node) {
+	t.Helper()
+	tree := func() string {
+		return string(testtool.Run(t, "find", n.cfg.StateDir, "-type", "f", "-printf", "%P %s %T@\n"))
+	}
+	was := tree()
+	n.with(func(s *station.Station) {
+		st := asked[station.Status](t, s, station.OpStatus, station.NoArgs{})
+		if st.CanSeal || len(st.NotReady) == 0 || !strings.Contains(strings.Join(st.NotReady, " "), "the station is locked") || !strings.Contains(strings.Join(st.NotReady, " "), "sallyport-verify log") {
+			t.Errorf("the status says %+v", st)
+		}
+		asked[station.Quarantine](t, s, station.OpQuarantineList, station.NoArgs{})
+		asked[station.Document](t, s, station.OpTrustIdentity, station.NoArgs{})
+		for op, args := range map[string]any{
+			station.OpSeal: note(t), station.OpTrustInstall: delivery(nil), station.OpAuthorityDraft: station.DraftArgs{}, station.OpLogAttest: station.AttestArgs{Nonce: strings.Repeat("00", 16)},
+			station.OpEnrolRequest: station.NoArgs{}, station.OpTally: station.TallyArgs{},
+		} {
+			_, err := ask[map[string]any](s, op, args, nil)
+			if f := failure(t, err); f.Code != control.CodeUnavailable || !strings.Contains(f.Message, "the station is locked") {
+				t.Errorf("%s: %+v", op, f)
+			}
+		}
+		_, err := insert(s, testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 12}, testmedia.Files{"a": []byte("b")}))
+		if f := failure(t, err); f.Code != control.CodeUnavailable {
+			t.Errorf("intake: %+v", f)
+		}
+	})
+	if now := tree(); now != was {
+		t.Errorf("the state folder changed:\n%s\n%s", was, now)
+	}
 }

@@ -28,6 +28,9 @@ import (
 
 // Handle carries out one request of the control socket.
 func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
+	if s.locked != nil && !readsOnly(c.Op) {
+		return nil, control.Failf(control.CodeUnavailable, "%v", s.locked)
+	}
 	switch c.Op {
 	case OpStatus:
 		return s.status(ctx)
@@ -54,6 +57,11 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return d, refused(err)
 	case OpTrustRoot:
 		return s.rootDocument()
+	case OpTrustIdentity:
+		body, err := s.identity.TPM.Encode()
+		return Document{Body: body, Fingerprint: s.identity.TPM.KeyID}, err
+	case OpLogAttest:
+		return with(c, func(a AttestArgs) (any, error) { return s.attest(ctx, a) })
 	case OpTrustKey:
 		return with(c, s.keyPEM)
 	case OpEnrolRequest:
@@ -71,6 +79,16 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return with(c, func(a TallyArgs) (any, error) { return s.tally(ctx, a) })
 	}
 	return s.handleAuthority(ctx, c)
+}
+
+// readsOnly says whether an operation needs nothing but what is stored, and
+// leaves it as it is: a locked station still answers it.
+func readsOnly(op string) bool {
+	switch op {
+	case OpStatus, OpQuarantineList, OpQuarantineShow, OpLogShow, OpTrustShow, OpTrustDelivery, OpTrustRoot, OpTrustIdentity, OpTrustKey:
+		return true
+	}
+	return false
 }
 
 // handleAuthority carries out what only an authority can.
@@ -113,6 +131,30 @@ func (s *Station) clockNote() string {
 		return ""
 	}
 	return fmt.Sprintf("the clock went back: it shows %s, the log has seen %s; entries are marked until it is right again", now.Format(time.RFC3339), latest.Format(time.RFC3339))
+}
+
+// attest answers a live challenge about the log. Everything that is recorded is
+// sealed and anchored first, so that the counter's value is the last anchor's.
+func (s *Station) attest(ctx context.Context, a AttestArgs) (any, error) {
+	s.sealing.Lock() // no number is taken in between
+	defer s.sealing.Unlock()
+	answer := &attest.Attestation{V: 1, Nonce: a.Nonce}
+	if _, err := answer.Qualifying(); err != nil {
+		return nil, control.Failf(control.CodeUsage, "%v", err)
+	}
+	if err := s.checkpoint(ctx); err != nil {
+		return nil, refused(err)
+	}
+	answer.Checkpoint = string(s.audit.LastCheckpoint())
+	q, err := answer.Qualifying()
+	if err != nil {
+		return nil, err
+	}
+	if answer.Counter, answer.CounterSig, err = s.tpm.CounterCertify(ctx, q); err != nil {
+		return nil, refused(err)
+	}
+	body, err := answer.Encode()
+	return Document{Body: body}, err
 }
 
 // sealNote says why this station cannot use its signing key now; "" when it can.
@@ -181,7 +223,11 @@ func (s *Station) status(ctx context.Context) (any, error) {
 	} else {
 		st.TPMReady = true
 	}
-	st.SealNote, st.ClockNote = s.sealNote(ctx), s.clockNote()
+	if s.locked != nil {
+		st.NotReady, st.SealNote = append(st.NotReady, s.locked.Error()), "the station is locked"
+	} else {
+		st.SealNote, st.ClockNote = s.sealNote(ctx), s.clockNote()
+	}
 	st.CanSeal = st.SealNote == ""
 	if s.sandbox != nil {
 		st.NotReady = append(st.NotReady, s.sandbox.Error())

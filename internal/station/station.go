@@ -33,6 +33,7 @@ import (
 	"sallyport/internal/reader"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/tpm"
+	"sallyport/internal/tpm/attest"
 	"sallyport/internal/translog"
 	"sallyport/internal/trust"
 	"sallyport/internal/vault"
@@ -100,6 +101,9 @@ type Station struct {
 	sealing  sync.Mutex       // one package or trust bundle at a time
 	sandbox  error            // why media cannot be read here; nil after a trial
 	started  time.Time
+	// locked is why the station takes and seals nothing: its log is damaged, and is
+	// never built upon. What there is can be read and exported.
+	locked error
 
 	// fatal receives the error that makes the daemon stop.
 	fatal chan error
@@ -157,7 +161,12 @@ func (s *Station) open(ctx context.Context) (err error) {
 		}
 	}
 	if err := s.openLog(ctx); err != nil {
-		return err
+		if s.journal == nil || !errors.Is(err, translog.ErrTampered) {
+			return err
+		}
+		s.locked = err
+		s.opt.Log.Error().Err(err).Msg("the station is locked")
+		return nil
 	}
 	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
 		return err
@@ -209,27 +218,41 @@ func (s *Station) raise(ctx context.Context) (uint64, error) {
 	return s.floor.Raise(ctx, h)
 }
 
-// checkpoint has the TPM sign the log, and remember how far it has come.
-func (s *Station) checkpoint(ctx context.Context) error {
-	if err := s.audit.Checkpoint(ctx); err != nil {
-		return err
+// checkpoint has the TPM sign the log; the checkpoint's anchor remembers how far
+// the station has come.
+func (s *Station) checkpoint(ctx context.Context) error { return s.audit.Checkpoint(ctx) }
+
+// Anchor implements translog.Anchorer: the floor is raised to the checkpoint,
+// which counts the TPM's counter up, and the TPM certifies the counter for it.
+//
+//	write(floor.json) NV_Increment NV_Certify
+func (s *Station) Anchor(ctx context.Context, note [32]byte) ([]byte, error) {
+	if _, err := s.raise(ctx); err != nil {
+		return nil, err
 	}
-	_, err := s.raise(ctx)
-	return err
+	return certifiedAnchor(ctx, s.tpm, note)
+}
+
+func certifiedAnchor(ctx context.Context, t *tpm.TPM, note [32]byte) ([]byte, error) {
+	statement, sig, err := t.CounterCertify(ctx, note)
+	if err != nil {
+		return nil, err
+	}
+	return (&attest.Anchor{V: 1, Counter: statement, CounterSig: sig}).Encode()
 }
 
 // openLog opens the audit log for writing. A damaged one is never built upon,
 // and nothing is recorded in a state that went back.
 func (s *Station) openLog(ctx context.Context) (err error) {
 	dir := filepath.Join(s.cfg.StateDir, logDir)
-	if s.journal, err = translog.Open(dir, translog.Options{FS: s.opt.FS}); err == nil {
+	if s.journal, err = translog.Open(dir, translog.Options{FS: s.opt.FS, Anchor: s}); err == nil {
 		if err := s.checkFloor(); err != nil {
 			return s.wentBack(err)
 		}
 		s.audit, err = audit.Open(ctx, s.journal, s.tpm.LogSigner(), audit.Options{})
 	}
 	if errors.Is(err, translog.ErrTampered) {
-		return fmt.Errorf("the audit log is damaged, so the station must not work on: keep the folder %s as it is and run 'sallyport-verify log' on it with this station's log key: %w", dir, err)
+		return fmt.Errorf("the audit log is damaged, so the station is locked: it takes no medium and seals nothing; what it holds can be read. Keep the folder %s as it is and run 'sallyport-verify log' on it with this station's log key: %w", dir, err)
 	}
 	return err
 }
@@ -323,6 +346,9 @@ func (s *Station) logStart(ctx context.Context) error {
 
 // Close logs the stop, seals the log and releases everything.
 func (s *Station) Close(ctx context.Context) error {
+	if s.locked != nil {
+		return s.close()
+	}
 	err := s.audit.Event(ctx, audit.Event{ID: audit.StationStop, Fields: map[string]string{
 		"uptime_s": strconv.FormatInt(int64(s.opt.Now().Sub(s.started).Seconds()), 10),
 	}})

@@ -23,7 +23,7 @@ const (
 )
 
 // liveUSB says whether inserted media are taken here.
-func (s *Station) liveUSB() bool { return s.opt.Daemon && s.cfg.USB.Live() }
+func (s *Station) liveUSB() bool { return s.opt.Daemon && s.cfg.USB.Live() && s.locked == nil }
 
 // watch sends the view of the ports, at once and whenever it changes, until the
 // caller or the station goes.

@@ -59,9 +59,12 @@ func tornTail(name string, fs *frames, why error) (*Cut, error) {
 //
 //	CreateFile(NAME.bytes) CreateFile(NAME.pending) ftruncate(file) fsync(file)
 func (l *Log) cutTail(c *Cut) error {
-	file := l.ckFile
-	if c.File != fileCheckpoints {
-		file = l.segs[len(l.segs)-1].file
+	file := l.segs[len(l.segs)-1].file
+	switch c.File {
+	case fileCheckpoints:
+		file = l.ckFile
+	case fileAnchors:
+		file = l.anchors.file
 	}
 	data := make([]byte, c.Bytes)
 	if _, err := file.ReadAt(data, c.Offset); err != nil {

@@ -24,6 +24,7 @@ const (
 
 	magicSegment     = "SPLOGSEG"
 	magicCheckpoints = "SPLOGCHK"
+	magicAnchors     = "SPLOGANC"
 )
 
 // castagnoli is the CRC-32C table (RFC 3720, appendix B.4); it never varies.

@@ -26,6 +26,7 @@ const (
 	fileMeta        = "log.json"
 	fileHashes      = "hashes"
 	fileCheckpoints = "checkpoints"
+	fileAnchors     = "anchors"
 	formatName      = "sallyport.translog"
 
 	// DefaultSegmentBytes is the size at which a new segment is begun.
@@ -39,6 +40,9 @@ type Options struct {
 	// ReadOnly opens without the lock and without repairing anything, beside
 	// a running writer if need be. Appends are refused.
 	ReadOnly bool
+	// Anchor ties each checkpoint to something outside the folder; nil leaves
+	// checkpoints untied.
+	Anchor Anchorer
 }
 
 // ErrReadOnly is returned by whatever would change a log opened read-only.
@@ -82,6 +86,7 @@ type Log struct {
 	ckFile   *os.File
 	ckSize   int64 // bytes
 	ckCount  int64
+	anchors  anchors
 	last     Checkpoint
 	lastNote []byte
 }
@@ -118,6 +123,7 @@ func Create(dir, origin string, opt Options) error {
 		{fileMeta, about, 0o400},
 		{segmentName(0), header{magic: magicSegment, origin: oh}.encode(), 0o600},
 		{fileCheckpoints, header{magic: magicCheckpoints, origin: oh}.encode(), 0o600},
+		{fileAnchors, header{magic: magicAnchors, origin: oh}.encode(), 0o600},
 		{fileHashes, nil, 0o600},
 	} {
 		if err := opt.FS.CreateFile("translog.create", filepath.Join(tmp, f.name), f.data, f.perm); err != nil {
@@ -276,12 +282,16 @@ func (l *Log) rotate(s *segment) (*segment, error) {
 // Checkpoint signs the current state and returns the signed note, which is
 // durable in the log before it is returned. When the last checkpoint already
 // covers every entry that one is returned again. Appends go on while the
-// signer works.
+// signer works. A checkpoint that could not be anchored is in the log all the
+// same; the error says so, and the next call anchors it first.
 //
-//	fdatasync(hashes) sign pwrite(checkpoints) fdatasync(checkpoints)
+//	fdatasync(hashes) sign pwrite(checkpoints) fdatasync(checkpoints) anchor
 func (l *Log) Checkpoint(ctx context.Context, s Signer) ([]byte, error) {
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
+	if err := l.anchor(ctx); err != nil { // the one before, when it was interrupted
+		return nil, err
+	}
 	c, done, err := l.toSeal()
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a checkpoint: %w", err)
@@ -293,13 +303,21 @@ func (l *Log) Checkpoint(ctx context.Context, s Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.write(c, signed); err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), signed...), l.anchor(ctx)
+}
+
+// write makes a checkpoint durable.
+func (l *Log) write(c Checkpoint, signed []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.writable(); err != nil {
-		return nil, fmt.Errorf("cannot make a checkpoint: %w", err)
+		return fmt.Errorf("cannot make a checkpoint: %w", err)
 	}
 	buf := appendFrame(nil, l.ckCount, signed)
-	err = l.opt.FS.Step("translog.checkpoint.write", func() error {
+	err := l.opt.FS.Step("translog.checkpoint.write", func() error {
 		_, err := l.ckFile.WriteAt(buf, l.ckSize)
 		return err
 	})
@@ -308,12 +326,12 @@ func (l *Log) Checkpoint(ctx context.Context, s Signer) ([]byte, error) {
 	}
 	if err != nil {
 		l.failed = fmt.Errorf("cannot write the checkpoint: %w", err)
-		return nil, l.failed
+		return l.failed
 	}
 	l.ckSize += int64(len(buf))
 	l.ckCount++
 	l.last, l.lastNote = c, signed
-	return append([]byte(nil), signed...), nil
+	return nil
 }
 
 // toSeal returns what the next checkpoint says, or the last note when there is
@@ -349,7 +367,7 @@ func (l *Log) Close() error {
 			errs = append(errs, s.file.Close())
 		}
 	}
-	for _, f := range []*os.File{l.hashes.file, l.ckFile} {
+	for _, f := range []*os.File{l.hashes.file, l.ckFile, l.anchors.file} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -357,6 +375,6 @@ func (l *Log) Close() error {
 	if l.lock != nil {
 		errs = append(errs, l.lock.Close())
 	}
-	l.segs, l.hashes.file, l.ckFile, l.lock, l.size = nil, nil, nil, nil, 0
+	l.segs, l.hashes.file, l.ckFile, l.anchors.file, l.lock, l.size = nil, nil, nil, nil, nil, 0
 	return errors.Join(errs...)
 }

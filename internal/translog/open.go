@@ -58,14 +58,21 @@ func (l *Log) open() error {
 			return err
 		}
 	}
-	// Checkpoints first: what they seal is in the segments that are read after
-	// them, even while another process appends.
+	// Anchors first, then checkpoints: what they speak of is in the files that are
+	// read after them, even while another process appends.
+	anCut, anErr := l.openAnchors(write)
 	ckCut, ckErr := l.openCheckpoints(write)
 	if l.segs, err = openSegments(l.dir, l.origin, write); err != nil {
 		return l.nearest(err)
 	}
 	if ckErr != nil {
 		return ckErr
+	}
+	if anErr == nil {
+		anErr = l.surplus()
+	}
+	if anErr != nil {
+		return anErr
 	}
 	if err := l.openHashes(write); err != nil {
 		return err
@@ -74,7 +81,7 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	for _, c := range []*Cut{cut, ckCut} {
+	for _, c := range []*Cut{cut, ckCut, anCut} {
 		if c == nil {
 			continue
 		}
@@ -154,27 +161,7 @@ func readBounded(path string, most int64) ([]byte, error) {
 
 // checkpointFrames opens the checkpoints file and checks its header.
 func checkpointFrames(dir, origin string, write bool) (*os.File, *frames, error) {
-	f, err := openFile(filepath.Join(dir, fileCheckpoints), write)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, &Damage{File: fileCheckpoints, Entry: -1, Until: -1, Detail: "the file is missing"}
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return f, nil, err
-	}
-	head := make([]byte, headerSize)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return f, nil, err
-	}
-	want := header{magic: magicCheckpoints, origin: originHash(origin)}
-	if err := want.check(head[:n]); err != nil {
-		return f, nil, &Damage{File: fileCheckpoints, Entry: -1, Until: -1, Detail: err.Error()}
-	}
-	return f, newFrames(f, headerSize, st.Size(), 0), nil
+	return framedFile(dir, fileCheckpoints, magicCheckpoints, origin, write)
 }
 
 // openCheckpoints finds the last checkpoint, and the torn tail if there is one.
@@ -185,24 +172,13 @@ func (l *Log) openCheckpoints(write bool) (*Cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	var cut *Cut
-	for {
-		fr, err := fs.read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			if cut, err = tornTail(fileCheckpoints, fs, err); err != nil {
-				return nil, err
-			}
-			if cut.Intact > 0 {
-				return nil, &Damage{File: fileCheckpoints, Offset: cut.Offset, Entry: -1, Until: -1, Detail: cut.Detail}
-			}
-			break
-		}
+	cut, err := lastFrame(fileCheckpoints, fs, func(fr frame) {
 		l.lastNote = append(l.lastNote[:0], fr.data...)
 		l.ckCount++
 		l.ckSize = fr.off
+	})
+	if err != nil {
+		return nil, err
 	}
 	if l.lastNote == nil {
 		l.ckSize = headerSize

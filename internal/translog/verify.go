@@ -24,6 +24,10 @@ type VerifyOptions struct {
 	// slips, exports): the log must contain what each of them seals. Only they
 	// can show that a log was cut back together with its own checkpoints.
 	Witness [][]byte
+	// Anchor, when set, says whether data anchors the checkpoint with this SHA-256
+	// of its note, and at which value of the counter; without it anchors are
+	// counted and not checked.
+	Anchor func(note [32]byte, data []byte) (counter uint64, err error)
 	// Visit, when set, is called with each intact entry, in order; Data is
 	// valid during the call. Its error is reported as damage of the entry.
 	Visit func(Entry) error
@@ -39,6 +43,10 @@ type Report struct {
 	Bytes       int64  `json:"bytes"`       // of all segments
 	Segments    int64  `json:"segments"`    //
 	Checkpoints int64  `json:"checkpoints"` // with a valid signature
+	// Anchored is the number of checkpoints that have an anchor; Counter is the
+	// counter's value at the last one, when anchors were checked.
+	Anchored int64  `json:"anchored"`
+	Counter  uint64 `json:"counter,omitzero"`
 	// Sealed is the number of entries under the last checkpoint that holds;
 	// Root is its root in base64, as it stands in the checkpoint.
 	Sealed int64  `json:"sealed"`
@@ -162,6 +170,9 @@ func (v *verifier) run(dir string) error {
 		v.leaves.file, v.haveStored = f, true
 	} else {
 		v.rep.Notes = append(v.rep.Notes, "the stored hashes are missing; they are rebuilt when the log is opened")
+	}
+	if err := v.verifyAnchors(dir, m.Origin); err != nil {
+		return err
 	}
 	if err := v.nextCheckpoint(); err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"sallyport/internal/audit"
-	"sallyport/internal/strictjson"
+	"sallyport/internal/tpm/attest"
 	"sallyport/internal/translog"
 	"sallyport/internal/verdict"
 )
@@ -33,14 +33,22 @@ const (
 )
 
 type commandLine struct {
-	Log logCommand `cmd:"" help:"Check an audit log: every entry, every checkpoint, and that nothing was changed, cut out, inserted or swapped."`
+	Log     logCommand     `cmd:"" help:"Check an audit log: every entry, every checkpoint and its anchor, and that nothing was changed, cut out, inserted or swapped."`
+	Witness witnessCommand `cmd:"" help:"Check a checkpoint that was kept elsewhere (a receipt, a slip, evidence) against a log."`
+	Attest  attestCommand  `cmd:"" help:"Check a station's answer to a live challenge ('sallyport log attest')."`
+}
+
+// keys say whose log it is.
+type keys struct {
+	Key      []string `help:"Public log key of the station in PEM (SPKI, ECDSA P-256), as 'sallyport trust key' writes it. Repeat it for a station that changed its key." type:"existingfile" placeholder:"FILE.pem"`
+	Identity string   `help:"TPM identity of the station, as 'sallyport trust identity' writes it: its log key, and what the anchors are checked with." type:"existingfile" placeholder:"FILE"`
 }
 
 type logCommand struct {
-	Dir     string   `arg:"" help:"Folder of the log (it holds log.json), or a copy of it." type:"path"`
-	Key     []string `help:"Public log key of the station in PEM (SPKI, ECDSA P-256), as 'sallyport trust key' writes it. Repeat it for a station that changed its key." required:"" type:"existingfile" placeholder:"FILE.pem"`
+	Dir string `arg:"" help:"Folder of the log (it holds log.json), or a copy of it." type:"path"`
+	keys
 	Origin  string   `help:"Origin line that the log must have." placeholder:"NAME"`
-	Witness []string `help:"Checkpoint of this log kept elsewhere (a receipt, an export). Only it shows that a log was cut back together with its checkpoints." type:"existingfile" placeholder:"FILE"`
+	Witness []string `help:"Checkpoint of this log kept elsewhere (a receipt, an export). It shows that a log was cut back together with its checkpoints and anchors." type:"existingfile" placeholder:"FILE"`
 	JSON    bool     `name:"json" help:"Print the result as one line of JSON."`
 }
 
@@ -76,23 +84,27 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 			code = int(c)
 		}
 	}()
-	if _, err := parser.Parse(args); err != nil {
+	parsed, err := parser.Parse(args)
+	if err != nil {
 		fmt.Fprintf(stderr, "sallyport-verify: %v\nTry: sallyport-verify log --help\n", err)
 		return ExitUsage
+	}
+	switch command, _, _ := strings.Cut(parsed.Command(), " "); command {
+	case "witness":
+		return cl.Witness.run(ctx, stdout, stderr)
+	case "attest":
+		return cl.Attest.run(ctx, stdout, stderr)
 	}
 	return cl.Log.run(ctx, stdout, stderr)
 }
 
 func (c *logCommand) run(ctx context.Context, stdout, stderr io.Writer) int {
-	opt := translog.VerifyOptions{Origin: c.Origin}
-	for _, name := range c.Key {
-		pubs, err := readKeys(name)
-		if err != nil {
-			fmt.Fprintln(stderr, "sallyport-verify:", err)
-			return ExitUsage
-		}
-		opt.Keys = append(opt.Keys, pubs...)
+	opt, _, err := c.options()
+	if err != nil {
+		fmt.Fprintln(stderr, "sallyport-verify:", err)
+		return ExitUsage
 	}
+	opt.Origin = c.Origin
 	for _, name := range c.Witness {
 		b, err := readSmall(name)
 		if err != nil {
@@ -103,20 +115,40 @@ func (c *logCommand) run(ctx context.Context, stdout, stderr io.Writer) int {
 	}
 	rep, err := audit.Verify(ctx, c.Dir, opt)
 	res, code := judge(rep, err)
-	if c.JSON {
-		b, err := strictjson.Encode(res)
-		if err != nil {
-			fmt.Fprintln(stderr, "sallyport-verify:", err)
-			return ExitUnchecked
+	return answer(stdout, stderr, c.JSON, res, code, func() {
+		if rep != nil {
+			printReport(stdout, rep)
 		}
-		fmt.Fprintf(stdout, "%s\n", b)
-		return code
+	})
+}
+
+// options are what a log is checked with; the identity is nil when none was given.
+func (k *keys) options() (opt translog.VerifyOptions, id *attest.Identity, err error) {
+	for _, name := range k.Key {
+		pubs, err := readKeys(name)
+		if err != nil {
+			return opt, nil, err
+		}
+		opt.Keys = append(opt.Keys, pubs...)
 	}
-	if rep != nil {
-		printReport(stdout, rep)
+	if k.Identity != "" {
+		b, err := readSmall(k.Identity)
+		if err == nil {
+			id, err = attest.DecodeIdentity(b)
+		}
+		if err != nil {
+			return opt, nil, fmt.Errorf("cannot use the TPM identity %s: %w", k.Identity, err)
+		}
+		pub, err := id.LogKey()
+		if err != nil {
+			return opt, nil, err
+		}
+		opt.Keys, opt.Anchor = append(opt.Keys, pub), id.CheckAnchor
 	}
-	fmt.Fprintf(stdout, "Result: %s\n", res.Why)
-	return code
+	if len(opt.Keys) == 0 {
+		return opt, nil, errors.New("name the station's log key (--key) or its TPM identity (--identity)")
+	}
+	return opt, id, nil
 }
 
 // judge turns a report into the result and the exit code.
@@ -144,6 +176,9 @@ func printReport(w io.Writer, r *audit.Report) {
 	}
 	row("Sealed", "%d by %d checkpoint(s) %s", r.Sealed, r.Checkpoints, r.Root)
 	row("Not yet sealed", "%d", r.Unsealed)
+	if r.Counter > 0 {
+		row("Anchored", "%d checkpoint(s), the TPM's counter at %d", r.Anchored, r.Counter)
+	}
 	if r.Recovered > 0 {
 		row("Recovered", "%d interrupted write(s), cut off and recorded by the station", r.Recovered)
 	}

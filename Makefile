@@ -13,10 +13,10 @@ FUZZTIME ?= 30s
 as_root  := $(if $(filter 0,$(shell id -u)),,-exec "sudo -E env PATH=$(PATH)")
 PROGRAMS := sallyportd sallyport-usbd sallyport-reader sallyport sallyport-verify
 
-.PHONY: help deps build install demo test e2e race fuzz bench lint clean
+.PHONY: help deps build install demo demo-trust test e2e race fuzz bench lint clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that demo and tests use (root or sudo)
 	@testdata/scripts/deps
@@ -30,6 +30,9 @@ install: build ## install programs, units and firmware-config (below DESTDIR, if
 
 demo: deps build ## run the main job on real media images with a software TPM
 	@$(GO) run $(as_root) ./internal/demo -bin bin
+
+demo-trust: deps build ## run an authority's life: founding, enrolment, theft, rotation
+	@$(GO) run ./internal/demo/ceremony -bin bin
 
 test: deps build lint ## run all tests (a missing tool is fatal here)
 	SALLYPORT_RING=host SALLYPORT_BIN=$(CURDIR)/bin $(GO) test $(as_root) -timeout 15m ./...

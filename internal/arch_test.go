@@ -87,14 +87,14 @@ var table = map[string]rule{
 	"internal/intake":    {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
 	"internal/hotplug":   {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control":   {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
-	"internal/authority": {"dsse durable manifest tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
+	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
 	"internal/station":   {"audit authority config control dsse durable ems floor hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
 	"internal/cli":       {"audit authority config control durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer station trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.
-var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/bench", "internal/bench/fatimage", "internal/e2e", "internal/e2e/agent", "internal/e2e/wire"}
+var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/demo/ceremony", "internal/bench", "internal/bench/fatimage", "internal/e2e", "internal/e2e/agent", "internal/e2e/wire"}
 
 // closure says what must not be linked into a program, and why.
 var closure = map[string]map[string]string{

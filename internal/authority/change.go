@@ -45,7 +45,7 @@ func label(given, version string) string {
 	if given != "" {
 		return given
 	}
-	return "as enrolled, Sallyport " + version
+	return "enrolled with Sallyport " + version
 }
 
 // follow settles what becomes of the keys that a station of this id has already.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"sallyport/internal/dsse"
+	"sallyport/internal/strictjson"
 	"sallyport/internal/trust"
 )
 
@@ -106,4 +108,65 @@ func (d *Desk) pendingStatus(name string) PendingStatus {
 		out.Problem = err.Error()
 	}
 	return out
+}
+
+// Shown is what a draft says: a bundle or a root.
+type Shown struct {
+	Bundle *trust.Bundle `json:"bundle,omitzero"`
+	Root   *trust.Root   `json:"root,omitzero"`
+	Signed []string      `json:"signed"` // holders
+	// Missing are the signatures that it lacks; of a root those of holders of the
+	// present one, and of itself, whichever are more.
+	Missing int `json:"missing"`
+	// Fingerprint is of what is signed, whoever has signed it: holders compare it.
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Show reads a draft of a bundle or of the root that follows root, for a holder
+// to look at before he signs. Errors are findings.
+func Show(envelope []byte, root *trust.Root) (*Shown, error) {
+	s := &Shown{}
+	var ids []string
+	var body []byte
+	if _, notRoot := dsse.Scan(envelope, trust.RootType, trust.MaxRotation); notRoot == nil {
+		next, signed, err := trust.OpenRotationDraft(envelope, root)
+		if err != nil {
+			return nil, err
+		}
+		if body, err = next.Encode(); err != nil {
+			return nil, err
+		}
+		s.Root, ids = next, signed
+		s.Missing = max(missing(next, ids), missing(root, ids))
+	} else {
+		draft, err := trust.OpenDraft(envelope, root)
+		if err != nil {
+			return nil, err
+		}
+		if body, err = strictjson.Encode(&draft.Bundle); err != nil {
+			return nil, err
+		}
+		s.Bundle, ids = &draft.Bundle, draft.Signed
+		s.Missing = missing(root, ids)
+	}
+	for _, id := range ids {
+		if k, ok := root.Key(id); ok {
+			s.Signed = append(s.Signed, k.Holder)
+		} else {
+			s.Signed = append(s.Signed, holder(s.Root, id))
+		}
+	}
+	s.Fingerprint = trust.Fingerprint(body)
+	return s, nil
+}
+
+// missing counts the signatures that a root still asks for.
+func missing(r *trust.Root, signed []string) int {
+	n := r.Threshold
+	for _, id := range signed {
+		if _, ok := r.Key(id); ok {
+			n--
+		}
+	}
+	return max(0, n)
 }

@@ -33,6 +33,7 @@ type authorityCmd struct {
 	Hybrid    authorityHybridCmd    `cmd:"" help:"Say which kinds need an ML-DSA-65 signature too: draft the next trust bundle."`
 	Reissue   authorityReissueCmd   `cmd:"" help:"Draft the bundle as it is with the next version, such as under a new root."`
 	Rotate    authorityRotateCmd    `cmd:"" help:"Draft the next root, with other holders or another threshold."`
+	Show      authorityShowCmd      `cmd:"" help:"Show what a draft says and who signed it, before signing."`
 	Sign      authoritySignCmd      `cmd:"" help:"Add a holder's signature to a draft."`
 	Status    authorityStatusCmd    `cmd:"" help:"The root and its holders, the bundle, drafts and enrolments under way."`
 	Publish   authorityPublishCmd   `cmd:"" help:"Seal the installed trust bundle as a package for all stations."`
@@ -222,7 +223,7 @@ func writeDraft(a *app, t *output, d station.Draft) error {
 		Complete bool `json:"complete"`
 	}{d.Complete}, func(w io.Writer) {
 		if d.Complete {
-			fmt.Fprintln(w, "It has all the signatures that it needs. Next: 'sallyport authority publish', or 'sallyport trust install' at a station.")
+			fmt.Fprintln(w, "It has all the signatures that it needs. Next: 'sallyport trust install' at the authority, where that is still to be done; then 'sallyport authority publish' takes it to the stations.")
 		} else {
 			fmt.Fprintln(w, "It needs more signatures. Next: carry it to the other holders ('sallyport authority sign').")
 		}
@@ -326,7 +327,7 @@ type authorityApproveCmd struct {
 	Measurement string   `arg:"" help:"The station's measurement ('sallyport station measure --out')."`
 	Label       string   `help:"What to call the boot state, such as the release." placeholder:"TEXT"`
 	PCR         []uint   `name:"pcr" help:"Registers that evidence must show as they are, besides 7 and 11." placeholder:"N"`
-	Drop        []string `help:"Boot states that are approved no longer, by label." placeholder:"LABEL"`
+	Drop        []string `help:"Boot state that is approved no longer, by label; once more for others." sep:"none" placeholder:"LABEL"`
 	drafts
 }
 

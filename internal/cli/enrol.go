@@ -32,7 +32,7 @@ const (
 	answerName    = "answer.json"
 	handoverName  = "handover.dsse.json"
 	measureName   = "measurement.json"
-	signerName    = "signer.dsse.json"
+	signerSuffix  = ".dsse.json" // after the holder's name
 	rootName      = "root.json"
 	draftName     = "draft.dsse.json"
 )
@@ -113,7 +113,7 @@ func (c *handoverCmd) Run(a *app) error {
 const eventLogPath = "/sys/kernel/security/tpm0/binary_bios_measurements"
 
 type measureCmd struct {
-	Out      string `help:"Also write the signed measurement, for the authority to approve." placeholder:"FILE"`
+	output          // optional here: the signed measurement, for the authority to approve
 	EventLog string `help:"The firmware's event log." default:"${eventlog}" placeholder:"FILE"`
 	Events   bool   `help:"List every event."`
 }
@@ -145,8 +145,9 @@ type measuredEvent struct {
 }
 
 func (c *measureCmd) Run(a *app) error {
-	if c.Out != "" {
-		if err := checkNew(c.Out); err != nil {
+	wanted := c.Out != "" || c.Image != ""
+	if wanted {
+		if err := c.as(measureName); err != nil {
 			return err
 		}
 	}
@@ -154,7 +155,7 @@ func (c *measureCmd) Run(a *app) error {
 	if err := a.do(station.OpBootMeasure, station.NoArgs{}, nil, &m); err != nil {
 		return err
 	}
-	out := &measured{Policy: m.Policy, Bound: m.Bound, Approved: m.Approved, File: c.Out}
+	out := &measured{Policy: m.Policy, Bound: m.Bound, Approved: m.Approved}
 	log, why := c.eventLog()
 	out.Log = why
 	replayed := map[int][32]byte{}
@@ -181,8 +182,9 @@ func (c *measureCmd) Run(a *app) error {
 			}
 		}
 	}
-	if c.Out != "" {
-		if err := writeFile(c.Out, m.Body); err != nil {
+	if wanted {
+		var err error
+		if out.File, err = c.put(m.Body); err != nil {
 			return err
 		}
 	}
@@ -234,7 +236,7 @@ func (m *measured) show(w io.Writer) {
 	case len(m.Approved) > 0:
 		fmt.Fprintf(w, "approved by the authority as %s\n", verdict.Escape(strings.Join(m.Approved, ", ")))
 	case m.Bound:
-		fmt.Fprintln(w, "NOT APPROVED: this station cannot seal in this state. If an update was made, carry a measurement (--out) to the authority ('sallyport authority approve').")
+		fmt.Fprintln(w, "NOT APPROVED: this station cannot seal in this state. If an update was made, carry a measurement (--out or --image) to the authority ('sallyport authority approve').")
 	default:
 		fmt.Fprintln(w, "not approved, and the signing key is not bound to a boot state")
 	}

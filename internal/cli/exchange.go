@@ -24,15 +24,43 @@ import (
 
 // source is where a command finds the documents that it is given by name.
 type source struct {
-	Medium string `help:"Read the named documents from the root of this medium, through the confined reader." placeholder:"IMAGE"`
+	Medium []string `help:"Read the named documents from the root of this medium, through the confined reader; once more for documents on several media." sep:"none" placeholder:"IMAGE"`
 }
 
-// read reads one document.
+// read reads one document. Of several media, one must hold it and no more.
 func (s *source) read(a *app, what, name string) ([]byte, error) {
-	if s.Medium == "" {
+	if len(s.Medium) == 0 {
 		return readDocument(what, name)
 	}
-	return a.readFromMedium(s.Medium, what, name)
+	var body []byte
+	var nowhere error
+	for _, path := range s.Medium {
+		b, err := a.readFromMedium(path, what, name)
+		var missing *control.Failure
+		switch {
+		case errors.As(err, &missing) && missing.Code == control.CodeNotFound:
+			nowhere = err
+		case err != nil:
+			return nil, err
+		case body != nil:
+			return nil, control.Failf(control.CodeUsage, "more than one of the media holds a file %s: take the one away that you do not mean", verdict.Escape(name))
+		default:
+			body = b
+		}
+	}
+	if body == nil {
+		return nil, nowhere
+	}
+	return body, nil
+}
+
+// aboutDocument words a finding about a document of trust that was judged on this
+// side of the control socket; the reasons' own words speak of sealed media.
+func aboutDocument(err error) error {
+	if f, ok := verdict.Find(err); ok {
+		return control.Failf(string(f.Reason), "%s: %s (%s)", verdict.Escape(f.Where), verdict.Escape(f.Detail), f.Reason)
+	}
+	return err
 }
 
 // readFromMedium reads one file from the root of a medium. A medium with
@@ -121,16 +149,17 @@ func (t *output) as(name string) error {
 	return checkNew(t.Out)
 }
 
+// put writes the document.
+func (t *output) put(body []byte) (path string, err error) {
+	if t.Image != "" {
+		return t.Image, writeImage(t.Image, t.name, body)
+	}
+	return t.Out, writeFile(t.Out, body)
+}
+
 // write writes the document and shows more about it.
 func (t *output) write(a *app, d station.Document, result any, more func(io.Writer)) error {
-	path := t.Out
-	var err error
-	if t.Image != "" {
-		path = t.Image
-		err = writeImage(t.Image, t.name, d.Body)
-	} else {
-		err = writeFile(t.Out, d.Body)
-	}
+	path, err := t.put(d.Body)
 	if err != nil {
 		return err
 	}
@@ -171,10 +200,7 @@ func writeImage(path, name string, body []byte) (err error) {
 	if err := layout.Rest(t.keep); err != nil {
 		return err
 	}
-	w := fat32.NewWriter(layout, t, func(int) error { return nil })
-	if err := w.Erase(); err != nil {
-		return err
-	}
+	w := fat32.NewWriter(layout, t, func(int) error { return nil }) // a new image is empty: nothing is erased
 	if _, err := w.Copy(bytes.NewReader(body)); err != nil {
 		return err
 	}

@@ -223,7 +223,7 @@ func (authorityInitCmd) Help() string {
     sallyport authority init --out root.json
     sallyport authority init --threshold 2 clerk.dsse.json board.dsse.json --out root.json
 
-Exit status: 0 done, 1 failed, 2 usage, 3 a record is not what it says, 5 the station is not ready.`
+Exit status: 0 done, 1 failed (also: a record is not what it says), 2 usage, 5 the station is not ready.`
 }
 
 // Help implements kong.HelpProvider.
@@ -236,12 +236,12 @@ func (authorityAdmitCmd) Help() string {
     sallyport authority admit answer.json=cvr-export \
         --handover handover.dsse.json --out draft.dsse.json
 
-Exit status: 0 written, 1 failed, 2 usage, 3 an answer or hand-over is not what it says, 5 not ready.`
+Exit status: 0 written, 1 failed (also: an answer or hand-over is not what it says), 2 usage, 5 not ready.`
 }
 
 // Help implements kong.HelpProvider.
 func (authoritySignCmd) Help() string {
-	return `Adds one holder's signature. At an authority station it is the station's own; with --key it is that of a key in an encrypted file or a PKCS#11 token, on any machine, without a station. Look at what you sign: 'sallyport trust show' at the authority shows what is installed now.
+	return `Adds one holder's signature. At an authority station it is the station's own; with --key it is that of a key in an encrypted file or a PKCS#11 token, on any machine, without a station. Look at what you sign first: 'sallyport authority show' shows the draft.
 
     sallyport authority sign draft.dsse.json --out signed.dsse.json
     sallyport authority sign draft.dsse.json --root root.json \
@@ -249,7 +249,17 @@ func (authoritySignCmd) Help() string {
     sallyport authority sign draft.dsse.json --root root.json --out signed.dsse.json \
         --key 'pkcs11:module=/usr/lib/softhsm/libsofthsm2.so;token=clerk;key=sallyport'
 
-Exit status: 0 written, 1 failed, 2 usage, 3 the draft is not what it says, 5 the station is not ready.`
+Exit status: 0 written, 1 failed (also: the draft is not what it says), 2 usage, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (authorityShowCmd) Help() string {
+	return `Shows a draft as it would be if it were signed and installed. The fingerprint is of what is signed, and stays the same from holder to holder: compare it with the others before you sign. 'sallyport trust show' at a station shows what is installed now.
+
+    sallyport authority show draft.dsse.json
+    sallyport authority show draft.dsse.json --medium from-authority.img --root root.json
+
+Exit status: 0 shown, 1 failed or the draft is not what it says, 2 usage, 5 the station is not ready.`
 }
 
 // Help implements kong.HelpProvider.
@@ -258,7 +268,7 @@ func (authorityRotateCmd) Help() string {
 
     sallyport authority rotate --threshold 2 clerk.dsse.json new.dsse.json --out root-2.dsse.json
 
-Exit status: 0 written, 1 failed, 2 usage, 3 a record is not what it says, 5 the station is not ready.`
+Exit status: 0 written, 1 failed (also: a record is not what it says), 2 usage, 5 the station is not ready.`
 }
 
 // Help implements kong.HelpProvider.
@@ -267,7 +277,7 @@ func (authorityAdoptCmd) Help() string {
 
     sallyport authority adopt root.json
 
-Exit status: 0 done, 1 failed, 2 usage or this station has a root, 3 it is no root, 5 not ready.`
+Exit status: 0 done, 1 failed (also: it is no root), 2 usage or this station has a root, 5 not ready.`
 }
 
 // Help implements kong.HelpProvider.
@@ -296,7 +306,7 @@ func (authorityChallengeCmd) Help() string {
     sallyport authority challenge request.json --ek-ca tpm-makers --out challenge.json
     sallyport authority challenge request.json --ek-sha256 HEX --out challenge.json
 
-Exit status: 0 written, 1 failed, 2 usage, 3 the request is not what it says, 5 not ready.`
+Exit status: 0 written, 1 failed (also: the request is not what it says), 2 usage, 5 not ready.`
 }
 
 // Help implements kong.HelpProvider.
@@ -327,7 +337,7 @@ func (authorityApproveCmd) Help() string {
     sallyport authority approve measurement.json --label "release 2.1" --out draft.dsse.json
     sallyport authority approve measurement.json --drop "release 2.0" --out draft.dsse.json
 
-Exit status: 0 written, 1 failed, 2 usage, 3 the measurement is not what it says, 5 not ready.`
+Exit status: 0 written, 1 failed (also: the measurement is not what it says), 2 usage, 5 not ready.`
 }
 
 // Help implements kong.HelpProvider.

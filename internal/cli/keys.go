@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/term"
@@ -107,7 +108,7 @@ type authorityKeyCmd struct {
 }
 
 func (c *authorityKeyCmd) Run(a *app) error {
-	if err := c.as(signerName); err != nil {
+	if err := c.as("HOLDER" + signerSuffix); err != nil {
 		return err
 	}
 	key, err := c.open(a)
@@ -119,6 +120,11 @@ func (c *authorityKeyCmd) Run(a *app) error {
 		if err := a.do(station.OpAuthorityKey, station.NoArgs{}, nil, &d); err != nil {
 			return err
 		}
+		k, err := trust.DecodeSignerRecord(d.Body)
+		if err != nil {
+			return err
+		}
+		c.name = k.Holder + signerSuffix // so that the records of several holders can stand side by side
 		return c.write(a, d, nil, nil)
 	}
 	if !naming.IsName(c.Holder) {
@@ -132,7 +138,60 @@ func (c *authorityKeyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	c.name = c.Holder + signerSuffix
 	return c.write(a, station.Document{Body: body, Fingerprint: k.ID}, nil, nil)
+}
+
+type authorityShowCmd struct {
+	Draft string `arg:"" help:"The draft of a trust bundle or of a root."`
+	Root  string `help:"The authority's present root document, on a machine without a station." placeholder:"FILE"`
+	source
+}
+
+func (c *authorityShowCmd) Run(a *app) error {
+	draft, err := c.read(a, "draft", c.Draft)
+	if err != nil {
+		return err
+	}
+	root, err := presentRoot(a, c.Root)
+	if err != nil {
+		return err
+	}
+	shown, err := authority.Show(draft, root)
+	if err != nil {
+		return aboutDocument(err)
+	}
+	return a.print(shown, func(w io.Writer) {
+		if b := shown.Bundle; b != nil {
+			showTrust(w, &station.Trust{Version: b.Version, Hybrid: b.Hybrid, Stations: b.Stations})
+		} else {
+			showRoot(w, shown.Root)
+		}
+		fmt.Fprintf(w, "signed by %s; %s missing\n", strings.Join(shown.Signed, ", "), count(shown.Missing, "signature"))
+		fmt.Fprintf(w, "fingerprint of what is signed, to be compared by the holders: %s\n", shown.Fingerprint)
+	})
+}
+
+// presentRoot is the root of a file, or this station's.
+func presentRoot(a *app, file string) (*trust.Root, error) {
+	if file == "" {
+		var d station.Document
+		if err := a.do(station.OpTrustRoot, station.NoArgs{}, nil, &d); err != nil {
+			return nil, err
+		}
+		return trust.ParseRoot(d.Body)
+	}
+	body, err := readDocument("root document", file)
+	if err != nil {
+		return nil, err
+	}
+	root, err := trust.ParseRoot(body)
+	return root, aboutDocument(err)
+}
+
+func isRotation(name string) bool {
+	_, ok := trust.RotationVersion(name)
+	return ok
 }
 
 type authoritySignCmd struct {
@@ -144,7 +203,11 @@ type authoritySignCmd struct {
 }
 
 func (c *authoritySignCmd) Run(a *app) error {
-	if err := c.as(draftName); err != nil {
+	name := draftName
+	if base := filepath.Base(c.Draft); isRotation(base) {
+		name = base // 'trust install' knows a root by its name
+	}
+	if err := c.as(name); err != nil {
 		return err
 	}
 	draft, err := c.read(a, "draft", c.Draft)
@@ -165,17 +228,13 @@ func (c *authoritySignCmd) Run(a *app) error {
 	if c.Root == "" {
 		return usage("give the authority's present root document with --root FILE ('sallyport trust root' writes it)")
 	}
-	body, err := readDocument("root document", c.Root)
-	if err != nil {
-		return err
-	}
-	root, err := trust.ParseRoot(body)
+	root, err := presentRoot(a, c.Root)
 	if err != nil {
 		return err
 	}
 	signed, complete, err := authority.Sign(a.ctx, draft, root, key)
 	if err != nil {
-		return err
+		return aboutDocument(err)
 	}
 	return writeDraft(a, &c.output, station.Draft{Document: station.Document{Body: signed}, Complete: complete})
 }

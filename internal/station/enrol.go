@@ -12,6 +12,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
 	"sallyport/internal/strictjson"
+	"sallyport/internal/tpm"
 	"sallyport/internal/tpm/attest"
 	"sallyport/internal/trust"
 )
@@ -70,6 +71,9 @@ func (s *Station) activate(ctx context.Context, a ActivateArgs) (any, error) {
 	}
 	return s.action(ctx, audit.Event{ID: audit.EnrolActivate, Fields: map[string]string{"request": c.Request}}, func() (any, map[string]string, error) {
 		secret, err := s.tpm.ActivateCredential(ctx, c.Credential, c.Secret)
+		if errors.Is(err, tpm.ErrCredential) {
+			return nil, nil, control.Failf(control.CodeUsage, "this TPM cannot open the challenge, which was made for another TPM or for other keys: is it the answer to this machine's own request? Take a new request to the authority, and tell it of this")
+		}
 		if err != nil {
 			return nil, nil, err
 		}

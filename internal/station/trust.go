@@ -30,12 +30,17 @@ func (s *Station) shown(t *trust.Trusted) Trust {
 	return Trust{Version: t.Version(), RootVersion: t.RootVersion(), Issued: t.Issued(), Hybrid: t.Hybrid(), Stations: t.Stations(), Root: s.trust.Root()}
 }
 
-// refused turns a finding into what the caller sees.
+// refused turns a finding into what the caller sees. The words of the reasons
+// speak of sealed media; a document of the enrolment is named instead.
 func refused(err error) error {
-	if f, ok := verdict.Find(err); ok {
-		return control.Failf(string(f.Reason), "%s: %s", f.Error(), f.Reason.NextStep())
+	f, ok := verdict.Find(err)
+	switch {
+	case !ok:
+		return err
+	case f.Reason.Family() == verdict.NotTrusted && f.Where != "" && f.Detail != "":
+		return control.Failf(string(f.Reason), "%s: %s (%s)", verdict.Escape(f.Where), verdict.Escape(f.Detail), f.Reason)
 	}
-	return err
+	return control.Failf(string(f.Reason), "%s: %s", f.Error(), f.Reason.NextStep())
 }
 
 // installTrust installs what the authority gave out. Every attempt is in the

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sallyport/internal/tpm/tpmtest"
 )
 
 // ElectionID is that of testdata/elections/small. OtherElection is one for which
@@ -34,6 +36,7 @@ type Office struct {
 
 	keep     bool
 	stations []*Station
+	env      []string // what the programs find in their environment besides
 }
 
 // Open makes an office without stations. It stands in the new folder keep, or
@@ -180,16 +183,29 @@ func (o *Office) Small(name string) string {
 // NewStation starts a fresh TPM and writes a configuration; the station is not
 // initialised.
 func (o *Office) NewStation(id, role, elections string) (*Station, error) {
+	return o.NewStationBy(nil, id, role, elections)
+}
+
+// NewStationBy is NewStation with a TPM for which its maker vouches.
+func (o *Office) NewStationBy(maker *tpmtest.Maker, id, role, elections string) (s *Station, err error) {
+	defer o.TB.Catch(&err)
 	dir := filepath.Join(o.Dir, id)
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, os.ErrExist) {
-		dir, err = os.MkdirTemp(o.Dir, id+"-")
+	err = os.Mkdir(dir, 0o700)
+	for n := 2; errors.Is(err, os.ErrExist); n++ { // another machine of that id
+		dir = filepath.Join(o.Dir, fmt.Sprintf("%s-%d", id, n))
+		err = os.Mkdir(dir, 0o700)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s := &Station{ID: id, Dir: dir, office: o}
+	s = &Station{ID: id, Dir: dir, office: o}
 	o.stations = append(o.stations, s)
+	if maker != nil {
+		if err := os.Mkdir(s.File("tpm"), 0o700); err != nil {
+			return nil, err
+		}
+		maker.Manufacture(s.File("tpm"))
+	}
 	if err := s.StartTPM(); err != nil {
 		return nil, err
 	}
@@ -238,6 +254,14 @@ func (s *Station) KillTPM() {
 		_ = s.tpm.Wait()         // says only that it was killed
 		s.tpm = nil
 	}
+}
+
+// ExtendPCR extends one register of the station's TPM, as another system that is
+// started would. No daemon may run: swtpm has one client at a time.
+func (s *Station) ExtendPCR(n uint) (err error) {
+	defer s.office.TB.Catch(&err)
+	tpmtest.Extend(s.office.TB, s.File("tpm.sock"), n)
+	return nil
 }
 
 // SignalTPM sends the TPM's process a signal, such as SIGSTOP for a TPM that hangs.

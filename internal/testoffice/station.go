@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,17 +51,25 @@ func (s *Station) Sallyport(args ...string) (string, error) {
 
 // Run runs one command and returns both outputs and the exit status.
 func (s *Station) Run(args ...string) (out, errOut string, status int, err error) {
+	return s.office.Run(append([]string{"--config", s.File("sallyport.toml")}, args...)...)
+}
+
+// Run is [Station.Run] on a machine that is no station, such as that of a holder
+// of a key.
+func (o *Office) Run(args ...string) (out, errOut string, status int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(s.office.Bin, "sallyport"), append([]string{"--config", s.File("sallyport.toml")}, args...)...)
-	var o, e bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &o, &e
+	cmd := exec.CommandContext(ctx, filepath.Join(o.Bin, "sallyport"), args...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SALLYPORT_CONFIG=") })
+	cmd.Env = append(cmd.Env, o.env...)
+	var outBuf, errBuf bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &outBuf, &errBuf
 	err = cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) && ended.Exited() {
-		return o.String(), e.String(), ended.ExitCode(), nil
+		return outBuf.String(), errBuf.String(), ended.ExitCode(), nil
 	}
-	return o.String(), e.String(), 0, err
+	return outBuf.String(), errBuf.String(), 0, err
 }
 
 // Seal seals files for the EMS station into a new folder.

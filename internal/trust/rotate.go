@@ -75,6 +75,17 @@ func OpenRotation(envelope []byte, old *Root) (*Root, error) {
 	return next, nil
 }
 
+// OpenRotationDraft is [OpenRotation] for a root that still lacks signatures:
+// what a holder is shown before he adds his, with the ids of the keys that
+// signed. It must never be installed.
+func OpenRotationDraft(envelope []byte, old *Root) (*Root, []string, error) {
+	next, e, err := readRotation(envelope, old, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	return next, signers(e), nil
+}
+
 // readRotation verifies the signatures that are there, at least need of them by
 // keys of old: only then is the payload read, in which the other half of the
 // keys stands.

@@ -70,10 +70,17 @@ func (m *Maker) Authorities() []*x509.Certificate {
 func (m *Maker) NewTPM() *Process {
 	m.t.Helper()
 	p := newProcess(m.t)
-	testtool.Run(m.t, "swtpm_setup", "--tpm2", "--tpmstate", p.dir, "--create-ek-cert", "--config", m.setup,
-		"--logfile", filepath.Join(m.dir, "setup.log"), "--runas", fmt.Sprint(os.Geteuid()))
+	m.Manufacture(p.dir)
 	p.Restart()
 	return p
+}
+
+// Manufacture puts the state of a new TPM, as [Maker.NewTPM] makes it, into a
+// folder that is empty.
+func (m *Maker) Manufacture(dir string) {
+	m.t.Helper()
+	testtool.Run(m.t, "swtpm_setup", "--tpm2", "--tpmstate", dir, "--create-ek-cert", "--config", m.setup,
+		"--logfile", filepath.Join(m.dir, "setup.log"), "--runas", fmt.Sprint(os.Geteuid()))
 }
 
 // NewECCTPM is NewTPM with a certificate for the ECC P-256 endorsement key as
@@ -155,15 +162,21 @@ func (m *Maker) provision(tr transport.TPM, cert []byte) {
 // Extend extends one PCR of the SHA-256 bank, as a changed boot would.
 func (p *Process) Extend(pcr uint) {
 	p.t.Helper()
-	tr, err := linuxudstpm.Open(p.Socket)
+	Extend(p.t, p.Socket, pcr)
+}
+
+// Extend is [Process.Extend] of the TPM behind a socket.
+func Extend(t testing.TB, socket string, pcr uint) {
+	t.Helper()
+	tr, err := linuxudstpm.Open(socket)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer tr.Close()
 	if _, err := (tpm2.PCRExtend{
 		PCRHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(pcr), Auth: tpm2.PasswordAuth(nil)},
 		Digests:   tpm2.TPMLDigestValues{Digests: []tpm2.TPMTHA{{HashAlg: tpm2.TPMAlgSHA256, Digest: make([]byte, 32)}}},
 	}).Execute(tr); err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 }

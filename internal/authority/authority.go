@@ -82,6 +82,15 @@ func refused(err error) error {
 	return &Refusal{err}
 }
 
+// made makes a refusal of an error about a document that is made here: what
+// breaks its rules was asked for here, and comes from no medium.
+func made(what string, err error) error {
+	if f, ok := verdict.Find(err); ok && f.Reason == verdict.ManifestMalformed {
+		return refusef("cannot %s: %s: %s", what, f.Where, f.Detail)
+	}
+	return refused(err)
+}
+
 func (d *Desk) root() (*trust.Root, error) {
 	if r := d.store.Root(); r != nil {
 		return r, nil
@@ -97,7 +106,7 @@ func (d *Desk) Found(threshold int, bootKey string, keys []trust.RootKey) (*trus
 	defer d.mu.Unlock()
 	r, err := trust.NewRoot(1, threshold, bootKey, keys...)
 	if err != nil {
-		return nil, refused(err)
+		return nil, made("make the root", err)
 	}
 	body, err := r.Encode()
 	if err != nil {
@@ -308,7 +317,7 @@ func (d *Desk) Draft(ctx context.Context, c Changes) (envelope []byte, complete 
 	base.Version++
 	base.Issued = d.now().UTC().Format(time.RFC3339)
 	if envelope, err = trust.Issue(ctx, root, base, d.signer); err != nil {
-		return nil, false, refused(err)
+		return nil, false, made("issue the trust bundle", err)
 	}
 	if err := d.fs.WriteFile("authority.draft", filepath.Join(d.dir, draftFile), envelope, 0o600); err != nil {
 		return nil, false, err
@@ -345,11 +354,16 @@ func (d *Desk) base(root *trust.Root) (trust.Bundle, error) {
 	return b, nil
 }
 
-// Sign adds this station's signature to a draft of a bundle or of a root.
-func (d *Desk) Sign(ctx context.Context, envelope []byte) (signed []byte, complete bool, err error) {
+// Sign adds this station's signature to a draft of a bundle or of a root. A
+// station that is to become a holder has no root yet; it is given the present one,
+// as people compared it, to sign the next.
+func (d *Desk) Sign(ctx context.Context, envelope, present []byte) (signed []byte, complete bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	root, err := d.root()
+	if err != nil && present != nil {
+		root, err = trust.ParseRoot(present)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -384,7 +398,7 @@ func (d *Desk) Rotate(ctx context.Context, threshold int, bootKey string, keys [
 		return nil, err
 	}
 	envelope, err := trust.Rotate(ctx, root, trust.Root{Threshold: threshold, BootKey: bootKey, Keys: keys}, d.signer)
-	return envelope, refused(err)
+	return envelope, made("rotate the root", err)
 }
 
 // sign makes the approvals of a boot state for the keys of a station that are
@@ -402,7 +416,7 @@ func (d *Desk) sign(ctx context.Context, root *trust.Root, s *trust.Station, b *
 	if !slices.Contains(keys, d.signer.KeyID()) {
 		where := "nobody in the present root: hand over to a key that is made under it"
 		if h := holder(root, keys[0]); h != "" {
-			where = h + ": make the draft there"
+			where = h + ": make the draft there, for a new station after a challenge there"
 		}
 		return refusef("cannot approve a boot state of station %s: its signing key is bound to the boot key %.16s…, which is held by %s", s.ID, keys[0], where)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -43,7 +44,7 @@ type authorityCmd struct {
 type makesRoot struct {
 	Signers    []string `arg:"" optional:"" help:"Signer records of the other holders ('authority key')." placeholder:"RECORD"`
 	Threshold  int      `help:"How many holders must sign." default:"1" placeholder:"N"`
-	BootHolder string   `help:"Which holder approves boot states; 'none' binds no station's key to its boot state." placeholder:"HOLDER"`
+	BootHolder string   `help:"Which authority station approves boot states; default: this one, or of a rotation whoever does so far. 'none' binds no station's key to its boot state." placeholder:"HOLDER"`
 	source
 	output
 }
@@ -216,16 +217,18 @@ func (c *drafts) draft(a *app, args station.DraftArgs) error {
 	return writeDraft(a, &c.output, d)
 }
 
+// writeDraft writes the draft of a bundle, or of a root, whose name says so.
 func writeDraft(a *app, t *output, d station.Draft) error {
-	document := d.Document
-	d.Body = nil
-	return t.write(a, document, struct {
+	return t.write(a, d.Document, struct {
 		Complete bool `json:"complete"`
 	}{d.Complete}, func(w io.Writer) {
-		if d.Complete {
-			fmt.Fprintln(w, "It has all the signatures that it needs. Next: 'sallyport trust install' at the authority, where that is still to be done; then 'sallyport authority publish' takes it to the stations.")
-		} else {
+		switch {
+		case !d.Complete:
 			fmt.Fprintln(w, "It needs more signatures. Next: carry it to the other holders ('sallyport authority sign').")
+		case isRotation(t.name):
+			fmt.Fprintf(w, "It has all the signatures that it needs. Next: 'sallyport trust install' at the authority's stations, as %s, then 'sallyport authority reissue' and 'sallyport authority publish'.\n", t.name)
+		default:
+			fmt.Fprintln(w, "It has all the signatures that it needs. Next: 'sallyport trust install' at the authority, where that is still to be done; then 'sallyport authority publish' takes it to the stations.")
 		}
 	})
 }
@@ -254,10 +257,11 @@ func (c *authorityAdmitCmd) Run(a *app) error {
 	}
 	var args station.DraftArgs
 	for _, s := range c.Answers {
-		file, kinds, ok := strings.Cut(s, "=")
-		if !ok {
-			return usage("%q does not say what the station may seal: write ANSWER=KIND,KIND (or ANSWER=none)", s)
+		at := strings.LastIndexByte(s, '=') // in no kind, but perhaps in a path
+		if at < 0 {
+			return usage("%q does not say what the station may seal: write ANSWER=KIND,KIND (or ANSWER=none)", verdict.Escape(s))
 		}
+		file, kinds := s[:at], s[at+1:]
 		answer, err := c.read(a, "answer", file)
 		if err != nil {
 			return err
@@ -440,6 +444,9 @@ func readDelivery(a *app, s *source, names []string) (trust.Delivery, error) {
 			return d, err
 		}
 		version, isRoot := trust.RotationVersion(filepath.Base(name))
+		if !isRoot && bytes.Contains(body, []byte(trust.RootType)) { // the payload itself is in base64
+			return d, usage("%s is a rotation of the root: give it its name, such as %s for version 2", verdict.Escape(name), trust.RotationName(2))
+		}
 		switch {
 		case isRoot:
 			d.Rotations = append(d.Rotations, trust.Rotation{Version: version, Envelope: body})

@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -135,7 +135,32 @@ type measuredRegister struct {
 	SHA256   string `json:"sha256"`
 	Holds    string `json:"holds"`
 	Replayed string `json:"replayed,omitzero"` // "equal", "differs"; empty without a log
+	// Phases are those of the start that systemd has measured since the log ended,
+	// into PCR 11.
+	Phases []string `json:"phases,omitempty"`
 }
+
+// compare says whether the event log explains the register. One that the log
+// does not mention is all zeros when the log tells everything.
+func (r *measuredRegister) compare(log *eventlog.Log) bool {
+	start, known := log.Replay()[r.PCR], false
+	r.Replayed = "differs"
+	now, err := hex.DecodeString(r.SHA256)
+	switch {
+	case err != nil || len(now) != len(start):
+	case r.PCR == phasesPCR:
+		r.Phases, known = eventlog.Phases(start, [len(start)]byte(now))
+	default:
+		known = start == [len(start)]byte(now)
+	}
+	if known {
+		r.Replayed = "equal"
+	}
+	return known
+}
+
+// phasesPCR is the register that systemd extends after the log has ended.
+const phasesPCR = 11
 
 type measuredEvent struct {
 	PCR     int    `json:"pcr"`
@@ -158,19 +183,11 @@ func (c *measureCmd) Run(a *app) error {
 	out := &measured{Policy: m.Policy, Bound: m.Bound, Approved: m.Approved}
 	log, why := c.eventLog()
 	out.Log = why
-	replayed := map[int][32]byte{}
-	if log != nil {
-		replayed = log.Replay()
-	}
 	explained := 0
 	for _, p := range m.PCRs {
 		r := measuredRegister{PCR: p.PCR, SHA256: p.SHA256, Holds: eventlog.Explain(p.PCR)}
-		if v, ok := replayed[p.PCR]; ok {
-			r.Replayed = "differs"
-			if fmt.Sprintf("%x", v) == p.SHA256 {
-				r.Replayed = "equal"
-				explained++
-			}
+		if log != nil && r.compare(log) {
+			explained++
 		}
 		out.PCRs = append(out.PCRs, r)
 	}
@@ -199,7 +216,12 @@ func (c *measureCmd) Run(a *app) error {
 
 // eventLog reads the firmware's log, or says why there is none.
 func (c *measureCmd) eventLog() (*eventlog.Log, string) {
-	data, err := os.ReadFile(c.EventLog)
+	var data []byte
+	f, _, err := openPlain(c.EventLog, 0)
+	if err == nil {
+		defer f.Close()
+		data, err = io.ReadAll(io.LimitReader(f, eventlog.MaxBytes+1))
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, "none: this system's firmware gives no event log (" + c.EventLog + ")"
@@ -222,6 +244,9 @@ func (m *measured) show(w io.Writer) {
 		switch r.Replayed {
 		case "equal":
 			note = " (the event log explains it)"
+			if len(r.Phases) > 0 {
+				note = " (the event log explains it, with systemd's " + strings.Join(r.Phases, ", ") + ")"
+			}
 		case "differs":
 			note = " (THE EVENT LOG SAYS SOMETHING ELSE)"
 		}

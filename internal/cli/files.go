@@ -13,12 +13,13 @@ import (
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
 	"sallyport/internal/station"
+	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
 
-// maxDocument bounds the documents that a command reads, in bytes: a trust
-// bundle of some ten thousand stations.
-const maxDocument = 32 << 20
+// maxDocument bounds the documents that a command reads, in bytes: the largest is
+// a trust bundle.
+const maxDocument = trust.MaxEnvelope
 
 // openMedium opens an image file or a block device for reading only. A device
 // that is mounted is refused (O_EXCL): its content would change under the reader,

@@ -111,6 +111,9 @@ func (c *authorityKeyCmd) Run(a *app) error {
 	if err := c.as("HOLDER" + signerSuffix); err != nil {
 		return err
 	}
+	if c.Key != "" && !naming.IsName(c.Holder) { // before anybody types a passphrase
+		return usage("say who holds the key: --holder NAME, with 1 to 64 letters, digits or . _ -")
+	}
 	key, err := c.open(a)
 	if err != nil {
 		return err
@@ -126,9 +129,6 @@ func (c *authorityKeyCmd) Run(a *app) error {
 		}
 		c.name = k.Holder + signerSuffix // so that the records of several holders can stand side by side
 		return c.write(a, d, nil, nil)
-	}
-	if !naming.IsName(c.Holder) {
-		return usage("say who holds the key: --holder NAME, with 1 to 64 letters, digits or . _ -")
 	}
 	k, err := trust.SoftRootKey(c.Holder, trust.Custody(key.Custody()), key.Public())
 	if err != nil {
@@ -189,6 +189,7 @@ func presentRoot(a *app, file string) (*trust.Root, error) {
 	return root, aboutDocument(err)
 }
 
+// isRotation says whether a file is called like the draft of a root.
 func isRotation(name string) bool {
 	_, ok := trust.RotationVersion(name)
 	return ok
@@ -196,7 +197,7 @@ func isRotation(name string) bool {
 
 type authoritySignCmd struct {
 	Draft string `arg:"" help:"The draft of a trust bundle or of a root."`
-	Root  string `help:"With --key: the authority's present root document." placeholder:"FILE"`
+	Root  string `help:"With --key, or at an authority station without a root: the authority's present root document." placeholder:"FILE"`
 	holderKey
 	source
 	output
@@ -214,21 +215,27 @@ func (c *authoritySignCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	key, err := c.open(a)
-	if err != nil {
-		return err
+	var present []byte
+	if c.Root != "" {
+		if present, err = readDocument("root document", c.Root); err != nil {
+			return err
+		}
 	}
-	if key == nil {
+	if c.Key == "" {
 		var d station.Draft
-		if err := a.do(station.OpAuthoritySign, station.SignArgs{Draft: draft}, nil, &d); err != nil {
+		if err := a.do(station.OpAuthoritySign, station.SignArgs{Draft: draft, Root: present}, nil, &d); err != nil {
 			return err
 		}
 		return writeDraft(a, &c.output, d)
 	}
-	if c.Root == "" {
+	if present == nil {
 		return usage("give the authority's present root document with --root FILE ('sallyport trust root' writes it)")
 	}
-	root, err := presentRoot(a, c.Root)
+	root, err := trust.ParseRoot(present)
+	if err != nil {
+		return aboutDocument(err)
+	}
+	key, err := c.open(a)
 	if err != nil {
 		return err
 	}

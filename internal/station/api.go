@@ -80,8 +80,9 @@ type Status struct {
 	TPMReady     bool   `json:"tpm_ready"`
 	// ClockNote says that the clock went back; packages are judged by counters.
 	ClockNote string `json:"clock_note,omitzero"`
-	// CanSeal is false while the signing key cannot be used: in a boot state that
-	// is not approved, after a hand-over, or without a TPM. SealNote says why.
+	// CanSeal is false while nothing can be sealed: in a boot state that is not
+	// approved, with a revoked key, after a hand-over, or without trust bundle or
+	// TPM. SealNote says why.
 	CanSeal      bool   `json:"can_seal"`
 	SealNote     string `json:"seal_note,omitzero"`
 	TrustVersion int64  `json:"trust_version"` // 0: none installed
@@ -217,7 +218,7 @@ type Trust struct {
 
 // Document is something to be written to a file.
 type Document struct {
-	Body []byte `json:"body"`
+	Body []byte `json:"body,omitzero"`
 	// Fingerprint is for people to compare; empty where there is none.
 	Fingerprint string `json:"fingerprint,omitzero"`
 }
@@ -276,7 +277,7 @@ const NoBootKey = "none"
 type FoundArgs struct {
 	Threshold  int      `json:"threshold"`
 	Signers    [][]byte `json:"signers"`              // signer records of the others
-	BootHolder string   `json:"boot_holder,omitzero"` // who approves boot states; empty: this station
+	BootHolder string   `json:"boot_holder,omitzero"` // who approves boot states; empty: this station, or whoever does so far
 	Leave      bool     `json:"leave,omitzero"`       // the next root is without this station's key
 }
 
@@ -354,6 +355,7 @@ type ApproveArgs struct {
 // SignArgs carry a draft of a bundle or of a root.
 type SignArgs struct {
 	Draft []byte `json:"draft"`
+	Root  []byte `json:"root,omitzero"` // the present one, for a station that has none yet
 }
 
 // Draft is a signed document that may still lack signatures.

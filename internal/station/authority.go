@@ -26,12 +26,14 @@ func (s *Station) atDesk(do func(*authority.Desk) (any, error)) (any, error) {
 
 // signerRecord is what this authority gives to whoever makes the root.
 func (s *Station) signerRecord(ctx context.Context) (any, error) {
-	k, err := trust.TPMRootKey(s.identity.ID, s.identity.TPM)
-	if err != nil {
-		return nil, err
-	}
-	body, err := trust.NewSignerRecord(ctx, k, s.tpm)
-	return Document{Body: body, Fingerprint: k.ID}, err
+	return s.atDesk(func(*authority.Desk) (any, error) {
+		k, err := trust.TPMRootKey(s.identity.ID, s.identity.TPM)
+		if err != nil {
+			return nil, err
+		}
+		body, err := trust.NewSignerRecord(ctx, k, s.tpm)
+		return Document{Body: body, Fingerprint: k.ID}, refused(err)
+	})
 }
 
 // foundAuthority makes the root from this station's key and those of others.
@@ -41,7 +43,7 @@ func (s *Station) foundAuthority(ctx context.Context, a FoundArgs) (any, error) 
 		if err != nil {
 			return nil, err
 		}
-		keys, boot, err := a.keys(own)
+		keys, boot, err := a.keys(own, nil)
 		if err != nil {
 			return nil, refused(err)
 		}
@@ -52,9 +54,12 @@ func (s *Station) foundAuthority(ctx context.Context, a FoundArgs) (any, error) 
 	})
 }
 
-// keys are those of a root: own, and those of the signer records.
-func (a *FoundArgs) keys(own trust.RootKey) (keys []trust.RootKey, boot string, err error) {
-	keys = []trust.RootKey{own}
+// keys are those of a root: own, and those of the signer records. The next root
+// keeps the boot key of the present one, unless people name another.
+func (a *FoundArgs) keys(own trust.RootKey, now *trust.Root) (keys []trust.RootKey, boot string, err error) {
+	if !a.Leave {
+		keys = append(keys, own)
+	}
 	for _, record := range a.Signers {
 		k, err := trust.DecodeSignerRecord(record)
 		if err != nil {
@@ -64,15 +69,22 @@ func (a *FoundArgs) keys(own trust.RootKey) (keys []trust.RootKey, boot string, 
 			keys = append(keys, k)
 		}
 	}
-	switch a.BootHolder {
-	case "":
-		return keys, own.ID, nil
-	case NoBootKey:
-		return keys, "", nil
+	boot = own.ID
+	if now != nil {
+		boot = now.BootKey
 	}
-	at := slices.IndexFunc(keys, func(k trust.RootKey) bool { return k.Holder == a.BootHolder })
-	if at < 0 {
+	at := slices.IndexFunc(keys, func(k trust.RootKey) bool {
+		return a.BootHolder == "" && k.ID == boot || k.Holder == a.BootHolder
+	})
+	switch {
+	case a.BootHolder == NoBootKey || a.BootHolder == "" && boot == "":
+		return keys, "", nil
+	case at < 0 && a.BootHolder == "":
+		return nil, "", control.Failf(control.CodeUsage, "whoever approves boot states now is none of these holders: say with --boot-holder who does from then on, or '%s'", NoBootKey)
+	case at < 0:
 		return nil, "", control.Failf(control.CodeUsage, "%q holds none of these keys, so it cannot approve boot states", verdict.Escape(a.BootHolder))
+	case keys[at].Custody != trust.InTPM: // approvals are made while a draft is, at a desk
+		return nil, "", control.Failf(control.CodeUsage, "%s is no authority station, and only one of those approves boot states: name it with --boot-holder, or say '%s'", keys[at].Holder, NoBootKey)
 	}
 	return keys, keys[at].ID, nil
 }
@@ -143,6 +155,7 @@ func (s *Station) draft(ctx context.Context, a DraftArgs) (any, error) {
 		})
 		if r, ok := out.(Draft); ok && err == nil && r.Complete {
 			_, err = s.installTrust(ctx, trust.Delivery{Rotations: s.trust.Rotations(), Bundle: r.Body})
+			err = refused(err)
 		}
 		return out, err
 	})
@@ -192,12 +205,9 @@ func (s *Station) rotate(ctx context.Context, a FoundArgs) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys, boot, err := a.keys(own)
+		keys, boot, err := a.keys(own, s.trust.Root())
 		if err != nil {
 			return nil, refused(err)
-		}
-		if a.Leave {
-			keys = slices.DeleteFunc(keys, func(k trust.RootKey) bool { return k.ID == own.ID })
 		}
 		return s.action(ctx, audit.Event{ID: audit.AuthorityRotate, Fields: map[string]string{"threshold": strconv.Itoa(a.Threshold), "keys": strconv.Itoa(len(keys))}}, func() (any, map[string]string, error) {
 			envelope, err := d.Rotate(ctx, a.Threshold, boot, keys)
@@ -213,7 +223,7 @@ func (s *Station) rotate(ctx context.Context, a FoundArgs) (any, error) {
 func (s *Station) signDraft(ctx context.Context, a SignArgs) (any, error) {
 	return s.atDesk(func(d *authority.Desk) (any, error) {
 		return s.action(ctx, audit.Event{ID: audit.AuthoritySign, Fields: map[string]string{"sha256": hexSum(a.Draft)}}, func() (any, map[string]string, error) {
-			envelope, complete, err := d.Sign(ctx, a.Draft)
+			envelope, complete, err := d.Sign(ctx, a.Draft, a.Root)
 			return Draft{Document: Document{Body: envelope}, Complete: complete}, map[string]string{"sha256": hexSum(envelope), "complete": strconv.FormatBool(complete)}, err
 		})
 	})

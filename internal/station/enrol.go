@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/tpm"
 	"sallyport/internal/tpm/attest"
 	"sallyport/internal/trust"
+	"sallyport/internal/verdict"
 )
 
 // retiredFile says to which request this station has handed over; it seals
@@ -48,6 +49,9 @@ func (s *Station) request(ctx context.Context) (any, error) {
 			return nil, nil, err
 		}
 		body, err := r.Encode()
+		if f, ok := verdict.Find(err); ok { // the configuration allows names that no trust bundle holds
+			return nil, nil, control.Failf(control.CodeUsage, "this station cannot be enrolled as it is configured: %s: %s", f.Where, f.Detail)
+		}
 		return Requested{Document: Document{Body: body}, KeyID: r.TPM.KeyID, EKSHA256: trust.EKSHA256(r.TPM.EKPublic), EKCertificate: len(cert) > 0},
 			map[string]string{"sha256": hexSum(body)}, err
 	})
@@ -72,7 +76,7 @@ func (s *Station) activate(ctx context.Context, a ActivateArgs) (any, error) {
 	return s.action(ctx, audit.Event{ID: audit.EnrolActivate, Fields: map[string]string{"request": c.Request}}, func() (any, map[string]string, error) {
 		secret, err := s.tpm.ActivateCredential(ctx, c.Credential, c.Secret)
 		if errors.Is(err, tpm.ErrCredential) {
-			return nil, nil, control.Failf(control.CodeUsage, "this TPM cannot open the challenge, which was made for another TPM or for other keys: is it the answer to this machine's own request? Take a new request to the authority, and tell it of this")
+			return nil, nil, control.Failf(control.CodeUsage, "this TPM cannot open the challenge, which was not made for this station's TPM and its present keys: is it the answer to this machine's own request? Take a new one to the authority ('sallyport station request'), and tell it of this")
 		}
 		if err != nil {
 			return nil, nil, err
@@ -104,6 +108,13 @@ func (s *Station) handOver(ctx context.Context, a HandoverArgs) (any, error) {
 			return nil, nil, err
 		}
 		if old == nil {
+			t, err := s.trust.Current()
+			if err == nil { // who could not sign would be retired without a word for it
+				err = s.released(ctx, t)
+			}
+			if err != nil {
+				return nil, nil, err
+			}
 			n, err := s.tpm.CounterRead(ctx)
 			if err != nil {
 				return nil, nil, err

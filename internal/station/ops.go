@@ -157,29 +157,42 @@ func (s *Station) attest(ctx context.Context, a AttestArgs) (any, error) {
 	return Document{Body: body}, err
 }
 
-// sealNote says why this station cannot use its signing key now; "" when it can.
+// sealNote says why this station cannot seal now; "" when it can.
 func (s *Station) sealNote(ctx context.Context) string {
 	if r, err := s.retired(); err != nil {
 		return err.Error()
 	} else if r != nil {
 		return "this station has handed over to another key and seals nothing any more"
 	}
-	if !s.tpm.Bound() {
-		return ""
+	t, err := s.trust.Current()
+	if err == nil {
+		err = s.revoked(ctx, t)
 	}
-	pcrs, err := s.tpm.PCRs(ctx)
+	if err == nil {
+		err = s.released(ctx, t)
+	}
 	if err != nil {
 		return err.Error()
 	}
-	policy := attest.PCRPolicy(pcrs)
-	if t, err := s.trust.Current(); err == nil {
-		for _, a := range t.Approvals(s.tpm.KeyID()) {
-			if a.Policy == policy {
-				return ""
-			}
-		}
+	return ""
+}
+
+// released is a finding when the TPM will not let the signing key be used in the
+// state in which this system was started. It is the TPM that decides, whenever the
+// key is used; this is told before anything else is done.
+func (s *Station) released(ctx context.Context, t *trust.Trusted) error {
+	if !s.tpm.Bound() {
+		return nil
 	}
-	return "the state in which this system was started is not approved: 'sallyport station measure' shows it, the authority approves it"
+	pcrs, err := s.tpm.PCRs(ctx)
+	if err != nil {
+		return err
+	}
+	policy := attest.PCRPolicy(pcrs)
+	if slices.ContainsFunc(t.Approvals(s.tpm.KeyID()), func(a attest.Approval) bool { return a.Policy == policy }) {
+		return nil
+	}
+	return verdict.New(verdict.BootStateMismatch, "", "the state in which this system was started is not approved: 'sallyport station measure' shows it, the authority approves it")
 }
 
 // maxMediumName bounds what a caller calls a medium, in bytes: a file name.
@@ -220,13 +233,15 @@ func (s *Station) status(ctx context.Context) (any, error) {
 		SoftwareTPM: s.tpm.Info().Software, LogEntries: s.journal.Size(), NotReady: []string{}}
 	if _, err := s.tpm.Clock(ctx); err != nil {
 		st.NotReady = append(st.NotReady, err.Error())
+		st.SealNote = err.Error()
 	} else {
 		st.TPMReady = true
+		st.SealNote = s.sealNote(ctx)
 	}
 	if s.locked != nil {
 		st.NotReady, st.SealNote = append(st.NotReady, s.locked.Error()), "the station is locked"
 	} else {
-		st.SealNote, st.ClockNote = s.sealNote(ctx), s.clockNote()
+		st.ClockNote = s.clockNote()
 	}
 	st.CanSeal = st.SealNote == ""
 	if s.sandbox != nil {

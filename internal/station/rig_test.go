@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"sallyport/internal/tpm/tpmtest"
 	"sallyport/internal/translog"
 	"sallyport/internal/trust"
+	"sallyport/internal/verdict"
 )
 
 const (
@@ -95,8 +97,13 @@ type node struct {
 
 func newNode(t testing.TB, id, role string, elections ...string) *node {
 	t.Helper()
+	return newNodeOn(t, tpmtest.New(t), id, role, elections...)
+}
+
+func newNodeOn(t testing.TB, tpm *tpmtest.Process, id, role string, elections ...string) *node {
+	t.Helper()
 	dir := memory(t)
-	n := &node{t: t, swtpm: tpmtest.New(t)}
+	n := &node{t: t, swtpm: tpm}
 	n.cfg = &config.Config{
 		Station:  config.Station{ID: id, Name: "Station " + id, Role: role, Jurisdiction: county, Elections: elections},
 		StateDir: filepath.Join(dir, "state"), TPM: n.swtpm.Addr, Reader: readerBinary,
@@ -176,11 +183,14 @@ type office struct {
 
 func newOffice(t testing.TB) *office {
 	t.Helper()
+	return newOfficeUnder(t, station.FoundArgs{Threshold: 1})
+}
+
+// newOfficeUnder is an office whose root one holder can use alone.
+func newOfficeUnder(t testing.TB, root station.FoundArgs) *office {
+	t.Helper()
 	o := &office{authority: newNode(t, "authority", "authority"), source: newNode(t, "precinct-1", "source"), ems: newNode(t, "ems-1", "ems", election)}
-	o.authority.init(nil)
-	o.authority.with(func(s *station.Station) {
-		o.root = asked[station.Document](t, s, station.OpAuthorityFound, station.FoundArgs{Threshold: 1}).Body
-	})
+	o.found(t, root)
 	var list []station.AdmitArgs
 	for _, n := range []*node{o.source, o.ems} {
 		n.init(o.root)
@@ -191,29 +201,145 @@ func newOffice(t testing.TB) *office {
 		list = append(list, station.AdmitArgs{Answer: o.answer(t, n), Kinds: kinds, Elections: []string{election}})
 	}
 	o.bundle = o.draft(t, station.DraftArgs{Admit: list})
-	for _, n := range []*node{o.source, o.ems} {
-		n.with(func(s *station.Station) {
-			asked[station.Trust](t, s, station.OpTrustInstall, delivery(o.bundle))
-		})
-	}
+	install(t, o.bundle, o.source, o.ems)
 	return o
 }
 
-// answer takes a station through the authority's challenge.
-func (o *office) answer(t testing.TB, n *node) (answer []byte) {
+// found initialises the authority and makes its root.
+func (o *office) found(t testing.TB, root station.FoundArgs) {
 	t.Helper()
-	var req station.Requested
-	var c station.Challenged
+	o.authority.init(nil)
+	o.authority.with(func(s *station.Station) {
+		o.root = asked[station.Document](t, s, station.OpAuthorityFound, root).Body
+	})
+}
+
+// answer takes a station through the authority's challenge.
+func (o *office) answer(t testing.TB, n *node) []byte {
+	t.Helper()
+	req := n.request(t)
+	return n.activate(t, o.challenge(t, station.ChallengeArgs{Request: req.Body, EKSHA256: req.EKSHA256}).Body)
+}
+
+func (n *node) request(t testing.TB) (req station.Requested) {
+	t.Helper()
 	n.with(func(s *station.Station) {
 		req = asked[station.Requested](t, s, station.OpEnrolRequest, station.NoArgs{})
 	})
+	return req
+}
+
+func (o *office) challenge(t testing.TB, a station.ChallengeArgs) (c station.Challenged) {
+	t.Helper()
 	o.authority.with(func(s *station.Station) {
-		c = asked[station.Challenged](t, s, station.OpAuthorityChallenge, station.ChallengeArgs{Request: req.Body, EKSHA256: req.EKSHA256})
+		c = asked[station.Challenged](t, s, station.OpAuthorityChallenge, a)
 	})
+	return c
+}
+
+func (n *node) activate(t testing.TB, challenge []byte) (answer []byte) {
+	t.Helper()
 	n.with(func(s *station.Station) {
-		answer = asked[station.Document](t, s, station.OpEnrolActivate, station.ActivateArgs{Challenge: c.Body}).Body
+		answer = asked[station.Document](t, s, station.OpEnrolActivate, station.ActivateArgs{Challenge: challenge}).Body
 	})
 	return answer
+}
+
+// install gives a bundle to stations.
+func install(t testing.TB, bundle []byte, nodes ...*node) {
+	t.Helper()
+	for _, n := range nodes {
+		n.with(func(s *station.Station) {
+			asked[station.Trust](t, s, station.OpTrustInstall, delivery(bundle))
+		})
+	}
+}
+
+// refuses asks for what the station must refuse, with a code and words for
+// people.
+func refuses(t testing.TB, s *station.Station, op string, args any, code string, says ...string) {
+	t.Helper()
+	_, err := ask[map[string]any](s, op, args, nil)
+	if err == nil {
+		t.Errorf("%s was done, want %s: %q", op, code, says)
+		return
+	}
+	f := failure(t, err)
+	if f.Code != code {
+		t.Errorf("%s: %s: %s, want %s", op, f.Code, f.Message, code)
+	}
+	for _, words := range says {
+		if !strings.Contains(f.Message, words) {
+			t.Errorf("%s: %q does not say %q", op, f.Message, words)
+		}
+	}
+}
+
+// parcel is a sealed package with what belongs into it.
+type parcel struct {
+	station.Sealed
+	contents map[string][]byte
+}
+
+func sealed(t testing.TB, s *station.Station, a station.SealArgs, contents map[string][]byte) parcel {
+	t.Helper()
+	return parcel{asked[station.Sealed](t, s, station.OpSeal, a), contents}
+}
+
+// sealNote has the station seal a small text in a stream.
+func (n *node) sealNote(t testing.TB, stream string) (p parcel) {
+	t.Helper()
+	contents := map[string][]byte{"note.txt": []byte("note")}
+	a := request(t, manifest.MediaSet, contents)
+	a.Stream = stream
+	n.with(func(s *station.Station) { p = sealed(t, s, a, contents) })
+	return p
+}
+
+// medium is the image of a medium with whole packages, as 'sallyport seal'
+// makes it.
+func medium(t testing.TB, parcels ...parcel) string {
+	t.Helper()
+	files := testmedia.Files{}
+	for _, p := range parcels {
+		onMedium(files, p.Sealed, p.contents)
+		if p.Evidence != nil {
+			files["SALLYPORT/"+p.PackageID+"/evidence.json"] = p.Evidence
+		}
+	}
+	return testmedia.FAT(t, testmedia.Options{Bits: 16, SizeMiB: 12}, files)
+}
+
+// arrival is a package on a medium of its own, and what becomes of it: the
+// reasons why it is held, or "accepted".
+type arrival struct {
+	parcel
+	want string
+}
+
+func takes(t testing.TB, s *station.Station, arrivals ...arrival) {
+	t.Helper()
+	for i, a := range arrivals {
+		rep, err := insert(s, medium(t, a.parcel))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reasons []string
+		for _, p := range rep.Packages {
+			for _, f := range p.Findings {
+				reasons = append(reasons, string(f.Reason))
+			}
+		}
+		if rep.Verdict == verdict.Accepted {
+			reasons = append(reasons, string(rep.Verdict))
+		}
+		if got := strings.Join(reasons, " "); got != a.want {
+			t.Errorf("medium %d, sequence %d: %s, want %s: %+v", i+1, a.Seq, got, a.want, rep.Packages)
+		}
+		if !rep.Sealed {
+			t.Errorf("medium %d: no checkpoint covers its verdict", i+1)
+		}
+	}
 }
 
 // draft makes the authority's next bundle, which needs no other signature.

@@ -65,6 +65,9 @@ func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 	} else if r != nil {
 		return nil, control.Failf(control.CodeUsage, "this station has handed over to the key %.16s… and seals nothing any more", r.NewKey)
 	}
+	if err := s.revoked(ctx, trusted); err != nil {
+		return nil, err
+	}
 	if a.Stream == "" {
 		a.Stream = DefaultStream(a.Kind, a.Audience)
 	}
@@ -90,6 +93,26 @@ func (s *Station) seal(ctx context.Context, a SealArgs) (*Sealed, error) {
 		return nil, s.die(err)
 	}
 	return sealed, s.sealLog(ctx)
+}
+
+// revoked is a finding when the trust bundle refuses all that this station would
+// still seal: it must hear of that before its receivers do.
+func (s *Station) revoked(ctx context.Context, t *trust.Trusted) error {
+	for _, st := range t.Stations() {
+		for _, k := range st.Keys {
+			if k.ID != s.tpm.KeyID() || k.RevokedAfterSeq == nil {
+				continue
+			}
+			n, err := s.tpm.CounterRead(ctx)
+			if err != nil {
+				return err
+			}
+			if n >= uint64(*k.RevokedAfterSeq) {
+				return verdict.New(verdict.SignerRevoked, "", "trust bundle %d revokes this station's key after sequence number %d, so every receiver would hold the package", t.Version(), *k.RevokedAfterSeq)
+			}
+		}
+	}
+	return nil
 }
 
 // DefaultStream names the order in which one receiver gets one kind of package.
@@ -130,6 +153,9 @@ func (s *Station) signPackage(ctx context.Context, a SealArgs, last *streams, tr
 		return nil, err
 	}
 	// Before a number is taken: a system that may not sign learns it here.
+	if err := s.released(ctx, trusted); err != nil {
+		return nil, err
+	}
 	signers, err := s.signers(ctx, a.Kind, trusted)
 	if err != nil {
 		return nil, err

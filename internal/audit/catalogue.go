@@ -31,6 +31,7 @@ const (
 	AuthorityDraft     EventID = "authority.draft"
 	AuthorityRotate    EventID = "authority.rotate"
 	AuthoritySign      EventID = "authority.sign"
+	AuthorityDiscard   EventID = "authority.discard"
 	ErrorFatal         EventID = "error.fatal"
 
 	USBGuard        EventID = "usb.guard"
@@ -139,6 +140,7 @@ var catalogue = map[EventID]Definition{
 	AuthorityChallenge: {Severity: Notice, Action: true, Meaning: "A station that asks to be enrolled is challenged.", Fields: []string{"station_id", "key_id", "request", "proof"}},
 	AuthorityDraft:     {Severity: Notice, Action: true, Meaning: "The next trust bundle is drafted and signed with this authority's key.", Fields: []string{"version", "sha256", "admitted", "revoked", "altered", "approved", "complete"}},
 	AuthorityRotate:    {Severity: Warning, Action: true, Meaning: "The next root is drafted and signed with this authority's key.", Fields: []string{"version", "sha256", "threshold", "keys", "complete"}},
+	AuthorityDiscard:   {Severity: Warning, Action: true, Meaning: "The last draft is forgotten; the next one builds upon the installed bundle.", Fields: nil},
 	AuthoritySign:      {Severity: Notice, Action: true, Meaning: "This authority's key signs a draft that was made elsewhere.", Fields: []string{"sha256", "complete"}},
 
 	USBGuard:        {Severity: Warning, Meaning: "Whether USB devices are denied by default: success, or failure with the reasons. While it is a failure no medium is taken from a USB port.", Fields: nil},

@@ -367,7 +367,25 @@ func (d *Desk) Sign(ctx context.Context, envelope, present []byte) (signed []byt
 	if err != nil {
 		return nil, false, err
 	}
+	// Whoever signs two bundles of one version makes a fork of them possible.
+	if draft, derr := trust.OpenDraft(envelope, root); derr == nil {
+		if t, terr := d.store.Current(); terr == nil && draft.Bundle.Version <= t.Version() {
+			return nil, false, verdict.New(verdict.Superseded, "draft", "is of version %d, and version %d is installed here", draft.Bundle.Version, t.Version())
+		}
+	}
 	return Sign(ctx, envelope, root, d.signer)
+}
+
+// Discard forgets the last draft, so that the next one builds upon the installed
+// bundle. Stations that it admitted have to answer a challenge again.
+func (d *Desk) Discard() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	path := filepath.Join(d.dir, draftFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return refusef("there is no draft on this desk")
+	}
+	return d.fs.RemoveAll("authority.discard", path)
 }
 
 // Sign adds a holder's signature to a draft of a bundle or of a root, and says

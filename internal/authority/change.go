@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -57,12 +58,12 @@ func (a *Admission) follow(b *trust.Bundle, s *trust.Station, r *trust.Request) 
 		}
 		return nil
 	}
+	if old.Role != s.Role || old.Jurisdiction != s.Jurisdiction {
+		return refusef("cannot admit station %s: one of that id is enrolled as %s of %s, and a key never changes that", s.ID, old.Role, old.Jurisdiction)
+	}
 	if slices.ContainsFunc(old.Keys, func(k trust.Key) bool { return k.ID == r.TPM.KeyID }) {
 		s.Keys, s.Boot = old.Keys, old.Boot // the same keys, with another entry
 		return nil
-	}
-	if old.Role != s.Role || old.Jurisdiction != s.Jurisdiction {
-		return refusef("cannot admit station %s: one of that id is enrolled as %s of %s, and a key never changes that", s.ID, old.Role, old.Jurisdiction)
 	}
 	switch {
 	case a.Handover != nil:
@@ -82,12 +83,25 @@ func (a *Admission) follow(b *trust.Bundle, s *trust.Station, r *trust.Request) 
 	return nil
 }
 
-// addState adds an approved boot state, or approves an equal one anew.
+// addState adds an approved boot state, or approves an equal one anew. What another
+// boot key has approved of an equal one stays: it may not be able to do so again.
 func (d *Desk) addState(ctx context.Context, root *trust.Root, s *trust.Station, state trust.BootState) error {
-	if err := d.sign(ctx, root, s, &state); err != nil {
+	equal := func(old trust.BootState) bool { return slices.Equal(old.PCRs, state.PCRs) }
+	var before []trust.BootApproval
+	if at := slices.IndexFunc(s.Boot, equal); at >= 0 {
+		before = s.Boot[at].Approvals
+	}
+	var cannot *Refusal
+	if err := d.sign(ctx, root, s, &state); err != nil && (!errors.As(err, &cannot) || len(before) == 0) {
 		return err
 	}
-	s.Boot = slices.DeleteFunc(slices.Clone(s.Boot), func(old trust.BootState) bool { return slices.Equal(old.PCRs, state.PCRs) })
+	for _, a := range before {
+		if !slices.ContainsFunc(state.Approvals, func(b trust.BootApproval) bool { return b.KeyID == a.KeyID }) {
+			state.Approvals = append(state.Approvals, a)
+		}
+	}
+	slices.SortFunc(state.Approvals, func(a, b trust.BootApproval) int { return strings.Compare(a.KeyID, b.KeyID) })
+	s.Boot = slices.DeleteFunc(slices.Clone(s.Boot), equal)
 	if slices.ContainsFunc(s.Boot, func(old trust.BootState) bool { return old.Label == state.Label }) {
 		return refusef("cannot approve a boot state: station %s has another one that is called %q; give it another label", s.ID, state.Label)
 	}

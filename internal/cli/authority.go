@@ -36,6 +36,7 @@ type authorityCmd struct {
 	Rotate    authorityRotateCmd    `cmd:"" help:"Draft the next root, with other holders or another threshold."`
 	Show      authorityShowCmd      `cmd:"" help:"Show what a draft says and who signed it, before signing."`
 	Sign      authoritySignCmd      `cmd:"" help:"Add a holder's signature to a draft."`
+	Discard   authorityDiscardCmd   `cmd:"" help:"Forget the last draft, which the other holders do not sign."`
 	Status    authorityStatusCmd    `cmd:"" help:"The root and its holders, the bundle, drafts and enrolments under way."`
 	Publish   authorityPublishCmd   `cmd:"" help:"Seal the installed trust bundle as a package for all stations."`
 }
@@ -388,6 +389,18 @@ func (c *authorityRotateCmd) Run(a *app) error {
 		return err
 	}
 	return writeDraft(a, &c.output, d)
+}
+
+type authorityDiscardCmd struct{}
+
+func (authorityDiscardCmd) Run(a *app) error {
+	var none station.NoArgs
+	if err := a.do(station.OpAuthorityDiscard, station.NoArgs{}, nil, &none); err != nil {
+		return err
+	}
+	return a.print(none, func(w io.Writer) {
+		fmt.Fprintln(w, "the draft is forgotten; stations that it admitted have to answer a challenge again")
+	})
 }
 
 type authorityStatusCmd struct{}

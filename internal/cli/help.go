@@ -394,3 +394,12 @@ func (logAttestCmd) Help() string {
 
 Exit status: 0 written, 1 failed, 2 usage, 5 the station is not ready.`
 }
+
+// Help implements kong.HelpProvider.
+func (authorityDiscardCmd) Help() string {
+	return `Every draft builds upon the one before, so that no change is lost while signatures are collected. A draft that the other holders refuse is forgotten here; copies of it that lie elsewhere must not be signed any more.
+
+    sallyport authority discard
+
+Exit status: 0 done, 1 failed, 2 usage or no draft, 5 the station is not ready.`
+}

@@ -24,10 +24,11 @@ import (
 
 // Heights are what must never be less than it was.
 type Heights struct {
-	LogSize  int64  `json:"log_size"` // entries under the last checkpoint
-	LogRoot  string `json:"log_root"` // its tree hash in hex (RFC 6962)
-	Trust    int64  `json:"trust_version"`
-	Admitted int64  `json:"admitted"` // packages in the store
+	LogSize  int64  `json:"log_size"`      // entries under the last checkpoint
+	LogRoot  string `json:"log_root"`      // its tree hash in hex (RFC 6962)
+	Root     int64  `json:"root_version"`  // of the trust root in force
+	Trust    int64  `json:"trust_version"` // of the installed bundle
+	Admitted int64  `json:"admitted"`      // packages in the store
 }
 
 // over returns the higher of each: two who raise at the same time may have looked
@@ -36,7 +37,7 @@ func (h Heights) over(was Heights) Heights {
 	if was.LogSize > h.LogSize {
 		h.LogSize, h.LogRoot = was.LogSize, was.LogRoot
 	}
-	h.Trust, h.Admitted = max(h.Trust, was.Trust), max(h.Admitted, was.Admitted)
+	h.Root, h.Trust, h.Admitted = max(h.Root, was.Root), max(h.Trust, was.Trust), max(h.Admitted, was.Admitted)
 	return h
 }
 
@@ -131,6 +132,8 @@ func (f *Floor) Check(now Heights, rootAt func(size int64) (string, error)) erro
 	switch {
 	case now.LogSize < was.LogSize:
 		return fmt.Errorf("%w: the log has %d entries, recorded are %d", ErrWentBack, now.LogSize, was.LogSize)
+	case now.Root < was.Root:
+		return fmt.Errorf("%w: trust root %d is in force, recorded is %d", ErrWentBack, now.Root, was.Root)
 	case now.Trust < was.Trust:
 		return fmt.Errorf("%w: trust bundle %d is installed, recorded is %d", ErrWentBack, now.Trust, was.Trust)
 	case now.Admitted < was.Admitted:
@@ -194,7 +197,7 @@ func encode(r record) ([]byte, error) {
 }
 
 func (r *record) check() error {
-	for _, n := range []int64{r.N, r.LogSize, r.Trust, r.Admitted} {
+	for _, n := range []int64{r.N, r.LogSize, r.Root, r.Trust, r.Admitted} {
 		if n < 0 || n > maxNumber {
 			return fmt.Errorf("%d is out of range", n)
 		}

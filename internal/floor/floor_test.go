@@ -37,7 +37,9 @@ func (c *counter) CounterIncrement(context.Context) (uint64, error) {
 
 var root = strings.Repeat("ab", 32)
 
-func at(size, trust, admitted int64) Heights { return Heights{size, root, trust, admitted} }
+func at(size, trust, admitted int64) Heights {
+	return Heights{LogSize: size, LogRoot: root, Root: 1, Trust: trust, Admitted: admitted}
+}
 
 func create(t *testing.T) *counter {
 	t.Helper()
@@ -140,7 +142,7 @@ func TestHeightsAreHeldAgainstTheRecord(t *testing.T) {
 	}{
 		"the same": {at(10, 3, 4), same, true}, "more": {at(99, 5, 9), same, true},
 		"a shorter log": {at(9, 3, 4), same, false}, "another log": {at(99, 3, 4), other, false},
-		"an older bundle": {at(10, 2, 4), same, false}, "a package less": {at(10, 3, 3), same, false},
+		"an older root": {Heights{LogSize: 10, LogRoot: root, Trust: 3, Admitted: 4}, same, false}, "an older bundle": {at(10, 2, 4), same, false}, "a package less": {at(10, 3, 3), same, false},
 	} {
 		if err := f.Check(c.now, c.rootAt); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrWentBack) {
 			t.Errorf("%s: %v", name, err)

@@ -41,6 +41,7 @@ const (
 	OpAuthorityDraft     = "authority.draft"     // DraftArgs, Draft: the next bundle
 	OpAuthorityRotate    = "authority.rotate"    // FoundArgs, Draft: the next root
 	OpAuthoritySign      = "authority.sign"      // SignArgs, Draft
+	OpAuthorityDiscard   = "authority.discard"   // NoArgs, NoArgs: forgets the last draft
 	OpAuthorityStatus    = "authority.status"    // NoArgs, authority.Status
 
 	OpElections = "ems.elections" // NoArgs, Elections

@@ -229,6 +229,15 @@ func (s *Station) signDraft(ctx context.Context, a SignArgs) (any, error) {
 	})
 }
 
+// discardDraft forgets the last draft.
+func (s *Station) discardDraft(ctx context.Context) (any, error) {
+	return s.atDesk(func(d *authority.Desk) (any, error) {
+		return s.action(ctx, audit.Event{ID: audit.AuthorityDiscard}, func() (any, map[string]string, error) {
+			return NoArgs{}, nil, d.Discard()
+		})
+	})
+}
+
 func hexSum(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

@@ -108,6 +108,8 @@ func (s *Station) handleAuthority(ctx context.Context, c *control.Call) (any, er
 		return with(c, func(a FoundArgs) (any, error) { return s.rotate(ctx, a) })
 	case OpAuthoritySign:
 		return with(c, func(a SignArgs) (any, error) { return s.signDraft(ctx, a) })
+	case OpAuthorityDiscard:
+		return s.discardDraft(ctx)
 	case OpAuthorityStatus:
 		return s.atDesk(func(d *authority.Desk) (any, error) { return d.Status() })
 	}

@@ -206,7 +206,7 @@ func (s *Station) heights() (floor.Heights, error) {
 	if err != nil {
 		return floor.Heights{}, err
 	}
-	return floor.Heights{LogSize: c.Size, LogRoot: hex.EncodeToString(c.Root[:]), Trust: s.trustVersion(), Admitted: int64(len(admitted))}, nil
+	return floor.Heights{LogSize: c.Size, LogRoot: hex.EncodeToString(c.Root[:]), Root: s.rootVersion(), Trust: s.trustVersion(), Admitted: int64(len(admitted))}, nil
 }
 
 // raise records how far the station has come, and returns the counter's new value.
@@ -268,6 +268,14 @@ func (s *Station) checkFloor() error {
 		root, err := s.journal.RootAt(size)
 		return hex.EncodeToString(root[:]), err
 	})
+}
+
+// rootVersion is that of the trust root in force, 0 without one.
+func (s *Station) rootVersion() int64 {
+	if r := s.trust.Root(); r != nil {
+		return r.Version
+	}
+	return 0
 }
 
 // trustVersion is that of the installed bundle, 0 without one.

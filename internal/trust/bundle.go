@@ -21,8 +21,8 @@ const PayloadType = "application/vnd.sallyport.trust-bundle.v2+json"
 
 // Limits of a bundle. Each is the highest value allowed.
 const (
-	MaxEnvelope  = 40 << 20 // bytes; a station with one TPM key takes about 5,000
-	MaxStations  = 5000
+	MaxEnvelope  = 24 << 20 // bytes; one of the larger stations takes 8,000 and a third for base64
+	MaxStations  = 2000
 	MaxKeys      = 8   // of one station
 	MaxBoot      = 8   // approved boot states of one station
 	MaxElections = 256 // of one station

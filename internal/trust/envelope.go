@@ -20,9 +20,8 @@ type signed struct {
 	most int64  // bytes of an envelope
 }
 
-// verify checks the envelope and all its signatures, each by one of keys, and
-// returns it. A signature that cannot be checked is never carried along.
-func (d signed) verify(envelope []byte, keys map[string]dsse.PublicKey) (*dsse.Envelope, error) {
+// parse reads the envelope and believes nothing in it.
+func (d signed) parse(envelope []byte) (*dsse.Envelope, error) {
 	e, err := dsse.Parse(envelope, d.kind, d.most)
 	var over *limit.Exceeded
 	if errors.As(err, &over) {
@@ -30,6 +29,16 @@ func (d signed) verify(envelope []byte, keys map[string]dsse.PublicKey) (*dsse.E
 	}
 	if err != nil {
 		return nil, malformed(d.what, "%v", err)
+	}
+	return e, nil
+}
+
+// verify checks the envelope and all its signatures, each by one of keys, and
+// returns it. A signature that cannot be checked is never carried along.
+func (d signed) verify(envelope []byte, keys map[string]dsse.PublicKey) (*dsse.Envelope, error) {
+	e, err := d.parse(envelope)
+	if err != nil {
+		return nil, err
 	}
 	for _, s := range e.Signatures {
 		if !keys[s.KeyID].Valid() {

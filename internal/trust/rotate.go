@@ -23,6 +23,9 @@ var rotation = signed{"trust root", RootType, MaxRotation}
 // with [AddRotationSignature]. It sets the version and refuses a rotation that
 // could never be complete: an envelope holds at most [dsse.MaxSignatures].
 func Rotate(ctx context.Context, old *Root, next Root, signers ...manifest.Signer) ([]byte, error) {
+	if _, err := old.keys(); err != nil {
+		return nil, fmt.Errorf("cannot rotate the root: %w", err)
+	}
 	made, err := NewRoot(old.Version+1, next.Threshold, next.BootKey, next.Keys...)
 	if err != nil {
 		return nil, err
@@ -50,7 +53,7 @@ func Rotate(ctx context.Context, old *Root, next Root, signers ...manifest.Signe
 
 // AddRotationSignature adds signatures to a rotation whose present ones verify.
 func AddRotationSignature(ctx context.Context, envelope []byte, old *Root, signers ...manifest.Signer) ([]byte, error) {
-	next, e, err := readRotation(envelope, old, 1)
+	next, e, err := readRotation(envelope, old, true)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign the trust root: %w", err)
 	}
@@ -65,7 +68,7 @@ func AddRotationSignature(ctx context.Context, envelope []byte, old *Root, signe
 // of old and by enough keys of itself, as The Update Framework has it
 // (specification 1.0, 5.3). Errors are findings.
 func OpenRotation(envelope []byte, old *Root) (*Root, error) {
-	next, e, err := readRotation(envelope, old, old.Threshold)
+	next, e, err := readRotation(envelope, old, false)
 	if err != nil {
 		return nil, err
 	}
@@ -79,24 +82,28 @@ func OpenRotation(envelope []byte, old *Root) (*Root, error) {
 // what a holder is shown before he adds his, with the ids of the keys that
 // signed. It must never be installed.
 func OpenRotationDraft(envelope []byte, old *Root) (*Root, []string, error) {
-	next, e, err := readRotation(envelope, old, 1)
+	next, e, err := readRotation(envelope, old, true)
 	if err != nil {
 		return nil, nil, err
 	}
 	return next, signers(e), nil
 }
 
-// readRotation verifies the signatures that are there, at least need of them by
-// keys of old: only then is the payload read, in which the other half of the
-// keys stands.
-func readRotation(envelope []byte, old *Root, need int) (*Root, *dsse.Envelope, error) {
+// readRotation verifies the signatures that are there, at least old.Threshold of
+// them by keys of old, or one in a draft: only then is the payload read, in which
+// the other half of the keys stands.
+func readRotation(envelope []byte, old *Root, draft bool) (*Root, *dsse.Envelope, error) {
 	keys, err := old.keys()
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := dsse.Parse(envelope, RootType, MaxRotation)
+	e, err := rotation.parse(envelope)
 	if err != nil {
-		return nil, nil, malformed("trust root", "%v", err)
+		return nil, nil, err
+	}
+	need := old.Threshold
+	if draft {
+		need = 1
 	}
 	if n := by(e, old); n < need {
 		return nil, nil, verdict.New(verdict.SignerNotPermitted, "trust root", "%d keys of root version %d signed the next root, %d must", n, old.Version, need)
@@ -166,9 +173,9 @@ func NewSignerRecord(ctx context.Context, k RootKey, s manifest.Signer) ([]byte,
 // DecodeSignerRecord verifies a signer record. Errors are findings.
 func DecodeSignerRecord(envelope []byte) (RootKey, error) {
 	var k RootKey
-	e, err := dsse.Parse(envelope, SignerType, MaxSigner)
+	e, err := signerRecord.parse(envelope)
 	if err != nil {
-		return k, malformed("signer record", "%v", err)
+		return k, err
 	}
 	if err := strictjson.DecodeCanonical(e.Payload, &k, MaxSigner); err != nil {
 		return k, malformed("signer record", "%v", err)

@@ -53,12 +53,13 @@ type installed struct {
 	Delivery
 }
 
-// floor is the lowest bundle that a store accepts: the last one that was
-// installed. It outlives the bundle's file.
+// floor is the lowest bundle and root that a store accepts: the last ones that
+// were installed. It outlives their file.
 type floor struct {
 	V       int    `json:"v"`
-	Version int64  `json:"version"` // 0: none yet
-	SHA256  string `json:"sha256"`  // of the payload; "" for version 0
+	Version int64  `json:"version"`      // 0: none yet
+	SHA256  string `json:"sha256"`       // of the payload; "" for version 0
+	Root    int64  `json:"root_version"` // 0: nothing was installed yet
 }
 
 // Store keeps a station's pinned root, the rotations since and the installed
@@ -150,14 +151,12 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	if next.trusted != nil {
-		if err := s.above(next.trusted); err != nil {
-			return err
-		}
-		// A crash between the two writes of Install leaves the floor behind.
-		if err := s.raise(next.trusted); err != nil {
-			return err
-		}
+	if err := s.above(next); err != nil {
+		return err
+	}
+	// A crash between the two writes of Install leaves the floor behind.
+	if err := s.raise(next); err != nil {
+		return err
 	}
 	s.now = next
 	return nil
@@ -251,10 +250,8 @@ func (s *Store) Install(d Delivery) (*Trusted, error) {
 	if err := s.fs.WriteFile("trust.install.bundle", filepath.Join(s.dir, installedFile), body, 0o600); err != nil {
 		return nil, err
 	}
-	if next.trusted != nil {
-		if err := s.raise(next.trusted); err != nil {
-			return nil, err
-		}
+	if err := s.raise(next); err != nil {
+		return nil, err
 	}
 	s.now = next
 	return next.trusted, nil
@@ -263,8 +260,8 @@ func (s *Store) Install(d Delivery) (*Trusted, error) {
 // next is the state after a delivery.
 func (s *Store) next(d Delivery) (state, error) {
 	next, err := s.now.with(d, false)
-	if err == nil && next.trusted != nil {
-		err = s.above(next.trusted)
+	if err == nil {
+		err = s.above(next)
 	}
 	return next, err
 }
@@ -275,9 +272,6 @@ func (s *Store) next(d Delivery) (state, error) {
 func (st state) with(d Delivery, already bool) (state, error) {
 	if st.pinned == nil {
 		return state{}, verdict.New(verdict.TrustMissing, "trust root", "this authority has no root yet: 'sallyport authority init' makes it")
-	}
-	if len(d.Rotations) > MaxRotations {
-		return state{}, verdict.New(verdict.OverLimit, "trust root", "there are %d rotations, at most %d are followed", len(d.Rotations), MaxRotations)
 	}
 	next := st
 	var roots []*Root
@@ -325,6 +319,10 @@ func (st state) follow(more []Rotation) (chain []Rotation, roots []*Root, err er
 		if next.Version != r.Version {
 			return nil, nil, malformed("trust root", "is given as version %d and has version %d", r.Version, next.Version)
 		}
+		// All since the pinned root count, in however many deliveries they came.
+		if len(chain) == MaxRotations {
+			return nil, nil, verdict.New(verdict.OverLimit, "trust root", "there are more than %d rotations since the pinned root", MaxRotations)
+		}
 		chain, roots = append(chain, r), append(roots, next)
 	}
 	if chain == nil {
@@ -344,8 +342,12 @@ func samePayload(a, b []byte) bool {
 }
 
 // above refuses what is below the floor or beside it.
-func (s *Store) above(t *Trusted) error {
+func (s *Store) above(next state) error {
+	t := next.trusted
 	switch {
+	case next.root.Version < s.floor.Root:
+		return verdict.New(verdict.Superseded, "trust root", "has version %d, this station had version %d already", next.root.Version, s.floor.Root)
+	case t == nil:
 	case t.Version() < s.floor.Version:
 		return verdict.New(verdict.Superseded, "trust bundle", "has version %d, this station had version %d already", t.Version(), s.floor.Version)
 	case t.Version() == s.floor.Version && hexDigest(t) != s.floor.SHA256:
@@ -354,9 +356,13 @@ func (s *Store) above(t *Trusted) error {
 	return nil
 }
 
-// raise makes t the floor.
-func (s *Store) raise(t *Trusted) error {
-	next := floor{V: 1, Version: t.Version(), SHA256: hexDigest(t)}
+// raise makes the root and the bundle of st the floor.
+func (s *Store) raise(st state) error {
+	next := s.floor
+	next.Root = st.root.Version
+	if st.trusted != nil {
+		next.Version, next.SHA256 = st.trusted.Version(), hexDigest(st.trusted)
+	}
 	if next == s.floor {
 		return nil
 	}

@@ -83,6 +83,9 @@ func (c *ceremony) oldMedia() {
 	half := c.drafts("reissue")
 	c.say("A holder signs only what the others see too; the medium of a draft that lacks his signature is nothing:")
 	c.refusesAt("a draft with one signature", "signer-not-permitted", c.ems, "trust", "install", "draft.dsse.json", "--medium", half)
+	c.say("The other holders do not agree to it, so it is forgotten:")
+	c.at(c.authority, "authority", "discard")
+	c.expect("a draft that nobody wants", "forgotten", map[bool]string{true: "forgotten", false: "still there"}[!strings.Contains(c.at(c.authority, "authority", "status"), "draft of version")])
 }
 
 // hybrid is act 8.

@@ -153,7 +153,12 @@ func wrongSignatures(t *testing.T, a *testoffice.Station, draft, root string, cl
 			}
 		})
 	}
-	if r := at(t, a, "authority", "sign", draft, "--out", out); r.status != 2 || !strings.Contains(r.err, "has signed it already") {
+	if r := at(t, a, "authority", "sign", draft, "--out", out); r.status != 1 || !strings.Contains(r.err, "is installed here") {
+		t.Errorf("signing what is installed: exit status %d: %s", r.status, r.err)
+	}
+	next := dir + "/next.dsse.json"
+	must(t, a, "authority", "reissue", "--out", next)
+	if r := at(t, a, "authority", "sign", next, "--out", out); r.status != 2 || !strings.Contains(r.err, "has signed it already") {
 		t.Errorf("signing twice: exit status %d: %s", r.status, r.err)
 	}
 }

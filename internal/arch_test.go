@@ -78,6 +78,8 @@ var table = map[string]rule{
 	"internal/floor": {"durable strictjson", "what the TPM remembers of the state; it knows numbers, not what they count"},
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
 
+	"internal/custody": {"durable naming strictjson verdict", "the register of media; it reads no medium, and others write its log"},
+
 	"internal/ems/model": {"", "ems knows nothing of media, packages or trust"},
 	"internal/ems/cdf":   {"ems/model verdict", "as above"},
 	"internal/ems/tally": {"ems/model verdict", "as above"},
@@ -88,9 +90,9 @@ var table = map[string]rule{
 	"internal/hotplug":   {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control":   {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
 	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
-	"internal/station":   {"audit authority config control dsse durable ems floor hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
+	"internal/station":   {"audit authority config control custody dsse durable ems floor hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
-	"internal/cli":       {"audit authority config control durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer station trust verdict", "the command line, which opens the station itself when no daemon runs"},
+	"internal/cli":       {"audit authority config control custody durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer station trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -42,6 +42,17 @@ const (
 	DeviceRelease   EventID = "device.release"
 	DeviceRemoved   EventID = "device.removed"
 
+	MediaRegister EventID = "media.register"
+	MediaImport   EventID = "media.import"
+	MediaPrepare  EventID = "media.prepare"
+	MediaSeal     EventID = "media.seal"
+	MediaHandOver EventID = "media.handover"
+	MediaReceive  EventID = "media.receive"
+	MediaSanitise EventID = "media.sanitise"
+	MediaRetire   EventID = "media.retire"
+	MediaCheck    EventID = "media.check"
+	MediaConsume  EventID = "media.consume"
+
 	MediumInserted EventID = "medium.inserted"
 	MediumRead     EventID = "medium.read"
 	MediumVerdict  EventID = "medium.verdict"
@@ -151,6 +162,17 @@ var catalogue = map[EventID]Definition{
 	DeviceRelease:   {Severity: Info, Action: true, Meaning: "A medium's device is denied again; on success it may be taken out.", Fields: []string{"port", "insertion"}},
 	DeviceRemoved:   {Severity: Info, Meaning: "A USB device has gone from its port.", Fields: []string{"port", "insertion"}},
 
+	MediaRegister: {Severity: Notice, Action: true, Meaning: "A medium is entered into the register of media.", Fields: mediaFields("serial", "direction", "single_use")},
+	MediaImport:   {Severity: Notice, Action: true, Meaning: "A list of media is entered into the register, all of it or nothing.", Fields: []string{"sha256", "count"}},
+	MediaPrepare:  {Severity: Info, Action: true, Meaning: "A registered medium is made ready to be written.", Fields: mediaFields()},
+	MediaSeal:     {Severity: Notice, Action: true, Meaning: "A numbered seal is put on a registered medium.", Fields: mediaFields("package")},
+	MediaHandOver: {Severity: Notice, Action: true, Meaning: "A registered medium is handed over; a seal that is on it was looked at.", Fields: mediaFields("from", "to", "place")},
+	MediaReceive:  {Severity: Notice, Action: true, Meaning: "A registered medium arrived and its seal was taken off.", Fields: mediaFields("from", "to", "place")},
+	MediaSanitise: {Severity: Notice, Action: true, Meaning: "A registered medium was erased.", Fields: mediaFields()},
+	MediaRetire:   {Severity: Notice, Action: true, Meaning: "A registered medium is out of use.", Fields: mediaFields()},
+	MediaCheck:    {Severity: Notice, Meaning: "The register was asked about an inserted medium: success, or refused with the reason.", Fields: []string{"reading", "label", "state", "serial", "fs_ids"}},
+	MediaConsume:  {Severity: Notice, Action: true, Meaning: "A registered medium is read: success when that came to its end and counts.", Fields: []string{"reading", "label", "state", "verdict", "entry"}},
+
 	MediumInserted: {Severity: Info, Meaning: "A medium came in.", Fields: []string{"source", "path", "size", "port", "insertion", "vendor", "product", "serial"}},
 	MediumRead:     {Severity: Info, Action: true, Meaning: "A medium is read in the confined reader.", Fields: []string{"own_ms", "size", "table", "volumes", "filesystems", "entries", "files", "bytes", "packages", "landlock", "seccomp", "namespaces", "problems", "duration_ms"}},
 	MediumVerdict:  {Severity: Notice, Meaning: "The verdict over a medium: accepted, held or refused.", Fields: []string{"reasons", "packages", "accepted", "held", "duplicates", "bytes", "duration_ms"}},
@@ -167,6 +189,11 @@ var catalogue = map[EventID]Definition{
 // deviceFields are the facts of a USB device, and more.
 func deviceFields(more ...string) []string {
 	return append([]string{"port", "insertion", "vendor", "product", "serial", "manufacturer", "name", "speed", "shape", "sha256"}, more...)
+}
+
+// mediaFields are what is recorded of every change in the register of media.
+func mediaFields(more ...string) []string {
+	return append([]string{"label", "state", "seal", "seal_broken", "fs_id", "note"}, more...)
 }
 
 // Catalogue returns every definition, sorted by id.

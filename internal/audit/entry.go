@@ -25,7 +25,7 @@ const (
 
 // Subject says what an entry is about; every member may be empty.
 type Subject struct {
-	Medium   string `json:"medium,omitzero"`   // the intake's id of this insertion
+	Medium   string `json:"medium,omitzero"`   // the intake's id of this insertion; in media.* the register's of the medium
 	Package  string `json:"package,omitzero"`  // package_id, as claimed until verified
 	Manifest string `json:"manifest,omitzero"` // SHA-256 of the manifest's payload, hex
 	Station  string `json:"station,omitzero"`  // station that sealed the package

@@ -54,6 +54,8 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 		"inspect":          {s, func() []string { return []string{"inspect", "--hash", img} }, 0},
 		"quarantine list":  {s, func() []string { return []string{"quarantine", "list"} }, 0},
 		"quarantine show":  {s, func() []string { return []string{"quarantine", "show", "--verify", item} }, 0},
+		"media list":       {s, func() []string { return []string{"media", "list"} }, 0},
+		"no medium":        {s, func() []string { return []string{"media", "show", "nothing"} }, 2},
 		"no item":          {s, func() []string { return []string{"quarantine", "show", "nothing"} }, 2},
 		"log show":         {s, func() []string { return []string{"log", "show", "--event", "medium.verdict"} }, 0},
 		"trust show":       {s, func() []string { return []string{"trust", "show"} }, 0},
@@ -171,6 +173,7 @@ func TestEveryHelpTeaches(t *testing.T) {
 	}
 	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "log export", "log events", "log attest",
 		"trust show", "trust identity",
+		"media list", "media show", "media register", "media prepare", "media seal", "media handover", "media receive", "media sanitise", "media retire", "media import",
 		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",
 		"authority init", "authority adopt", "authority key", "authority new-key", "authority challenge", "authority admit", "authority revoke", "authority change",
 		"authority approve", "authority hybrid", "authority reissue", "authority rotate", "authority show", "authority sign", "authority discard", "authority status", "authority publish", "ems tally", "ems elections", "version"}

@@ -26,6 +26,10 @@ func (c *checker) values(d *document, folder, programs string) {
 	c.ids("control.operator_gids", d.Control.OperatorGIDs)
 	c.accounts("control.operator_groups", d.Control.OperatorGroups)
 	c.usb(&d.USB, folder)
+	c.choice("media.register", d.Media.Register, "off", "known", "required")
+	if d.Media.SingleUse && d.Media.Register == "off" {
+		c.bad("media.single_use", `is true while media.register is "off", so nothing would enforce it: use "known" or "required"`)
+	}
 	c.limits(d)
 	c.choice("log.level", d.Log.Level, "debug", "info", "warn", "error")
 }

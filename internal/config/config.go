@@ -41,6 +41,7 @@ type Config struct {
 	Reader  string  `toml:"reader"`
 	Control Control `toml:"control"`
 	USB     USB     `toml:"usb"`
+	Media   Media   `toml:"media"`
 	Limits  Limits  `toml:"-"` // its durations are texts in the file
 	Log     Log     `toml:"log"`
 
@@ -139,6 +140,19 @@ func (u *USB) roles() []portList {
 	}
 }
 
+// Media says what the station demands of its media, by the register of media.
+type Media struct {
+	// Register is "off", "known" or "required": whether the intake goes by the
+	// register, for the media in it or for all. Default "off".
+	Register string `toml:"register"`
+	// SingleUse lets every medium be read once. Default false: those alone of which
+	// the register says so.
+	SingleUse bool `toml:"single_use"`
+	// TwoCustodians wants two different people on either side of a hand-over.
+	// Default false.
+	TwoCustodians bool `toml:"two_custodians"`
+}
+
 // Limits are the ceilings that depend on the station's hardware; those of the
 // formats are fixed.
 type Limits struct {
@@ -180,7 +194,8 @@ func defaults() *document {
 		Control:    Control{Socket: "/run/sallyport/control.sock"},
 		USB: USB{Socket: "/run/sallyport-usbd/usbd.sock", User: "sallyport",
 			MinBytes: 1 << 20, MaxBytes: 2 << 40, SectorBytes: []int64{512, 4096}},
-		Log: Log{Level: "info"},
+		Media: Media{Register: "off"},
+		Log:   Log{Level: "info"},
 	}}
 	d.Limits.QuarantineMaxBytes = 256 << 30
 	d.Limits.ReserveBytes = 1 << 30

@@ -97,6 +97,11 @@ reserve_bytes = 0x100000
 stall = "1m30s"
 total = "1h"
 
+[media]
+register = "required"
+single_use = true
+two_custodians = true
+
 [usb]
 socket = "usb.sock"
 user = "ems"
@@ -129,6 +134,7 @@ sector_bytes = [2048]
 			Socket: dir + "/usb.sock", User: "ems", In: []string{"1-1", "2-1.4"}, Out: []string{"1-2"}, Keyboard: []string{"1-3"}, SecurityKey: []string{"1-4"},
 			Allow: []string{"0781:*", "0781:5581:4C 53:x"}, MinBytes: 512, MaxBytes: 1024, SectorBytes: []int64{2048},
 		},
+		Media:  Media{Register: "required", SingleUse: true, TwoCustodians: true},
 		Limits: Limits{QuarantineMaxBytes: 5_000_000, ReserveBytes: 1 << 20, Stall: 90 * time.Second, Total: time.Hour},
 		Log:    Log{Level: "debug"},
 		File:   dir + "/sallyport.toml", SHA256: sha256.Sum256([]byte(content)),
@@ -181,7 +187,7 @@ func TestRelativePathsStartAtTheFileWhereverTheProgramStarts(t *testing.T) {
 func TestMistakesAreNamedWithLineAndKey(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"unknown key", least + "rol = \"ems\"\n", ":6: station.rol: unknown key; [station] may hold elections, id, jurisdiction, name, role"},
-		{"unknown key at the top", "stat_dir = \"x\"\n" + least, ":1: stat_dir: unknown key; the file may hold production, reader, state_dir, tpm, [control], [limits], [log], [station]"},
+		{"unknown key at the top", "stat_dir = \"x\"\n" + least, ":1: stat_dir: unknown key; the file may hold production, reader, state_dir, tpm, [control], [limits], [log], [media], [station]"},
 		{"unknown table", least + "[network]\nlisten = \"0.0.0.0\"\n", ":6: network: unknown table"},
 		{"unknown inner table", least + "[station.keys]\nx = 1\n", ":6: station.keys: unknown table"},
 		{"another case", "State_Dir = \"x\"\n" + least, ":1: State_Dir: unknown key"},
@@ -238,6 +244,8 @@ func TestMistakesAreNamedWithLineAndKey(t *testing.T) {
 		{"odd sectors", least + "[usb]\nsector_bytes = [520]\n", `:7: usb.sector_bytes: 520 is no size`},
 		{"no sectors", least + "[usb]\nsector_bytes = []\n", `:7: usb.sector_bytes: is empty`},
 		{"a user with a space", least + "[usb]\nuser = \"a b\"\n", `:7: usb.user: is "a b"`},
+		{"no mode of the register", least + "[media]\nregister = \"on\"\n", `:7: media.register: is "on"; use one of`},
+		{"single use without a register", least + "[media]\nsingle_use = true\n", `:7: media.single_use: is true while media.register is "off"`},
 		{"bad level", "log.level = \"trace\"\n" + least, ":1: log.level: is \"trace\"; use one of"},
 	} {
 		got, err := load(t, c.in)

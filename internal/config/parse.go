@@ -30,6 +30,7 @@ var keys = map[string]kind{
 	"control.socket": text, "control.operator_uids": numbers, "control.operator_gids": numbers, "control.operator_groups": texts,
 	"usb.socket": text, "usb.user": text, "usb.in": texts, "usb.out": texts, "usb.keyboard": texts, "usb.security_key": texts,
 	"usb.allow": texts, "usb.min_bytes": number, "usb.max_bytes": number, "usb.sector_bytes": numbers,
+	"media.register": text, "media.single_use": flag, "media.two_custodians": flag,
 	"limits.quarantine_max_bytes": number, "limits.reserve_bytes": number, "limits.stall": text, "limits.total": text,
 	"log.level": text,
 }

@@ -50,7 +50,7 @@ type Policy interface {
 }
 
 // Config is what an Intake works with. All fields are needed, but Core, which
-// stations without an EMS leave nil.
+// stations without an EMS leave nil, and Register.
 type Config struct {
 	Reader reader.Config
 	// Policy returns what this station trusts now, or a trust-missing finding.
@@ -66,6 +66,8 @@ type Config struct {
 	Journal *translog.Log
 	Vault   *vault.Vault
 	Core    *ems.Core
+	// Register is asked about each medium; nil when the station goes by none.
+	Register Register
 	// QuarantineMax is the most bytes that held items may have together. What was
 	// found wanting only after it was stored is kept all the same, and counted.
 	QuarantineMax int64
@@ -159,6 +161,8 @@ type run struct {
 	done    int64 // bytes stored so far
 	total   int64
 	items   int // vault items made so far
+	// looked is set when the register of media has nothing against the medium.
+	looked bool
 	// lost is set when the reader can give nothing more.
 	lost *verdict.Finding
 	// opened is set while the door's disk is open, away when it is no longer the
@@ -288,6 +292,9 @@ func (r *run) read(ctx context.Context, policy Policy) error {
 	facts.Size, facts.Table = listing.Size, listing.Table
 	facts.Volumes = volumeFacts(listing)
 	r.layout = sortListing(listing)
+	if err := r.look(ctx); err != nil {
+		return err
+	}
 	for _, name := range r.layout.litter {
 		r.report.Litter = append(r.report.Litter, verdict.Escape(name))
 	}
@@ -342,6 +349,9 @@ func (r *run) conclude(ctx context.Context, read audit.Intent) error {
 	if err := r.writeVerdict(ctx); err != nil {
 		return err
 	}
+	if err := r.used(ctx); err != nil {
+		return err
+	}
 	if err := read.Outcome(ctx, audit.Success, r.readFields()); err != nil {
 		return err
 	}
@@ -374,16 +384,7 @@ func (r *run) readFields() map[string]string {
 
 // writeVerdict logs the verdict.
 func (r *run) writeVerdict(ctx context.Context) error {
-	reasons := map[verdict.Reason]bool{}
-	for _, f := range r.report.Findings {
-		reasons[f.Reason] = true
-	}
-	for _, p := range r.report.Packages {
-		for _, f := range p.Findings {
-			reasons[f.Reason] = true
-		}
-	}
-	fields := map[string]string{"reasons": joinReasons(reasons), "packages": strconv.Itoa(len(r.report.Packages)), "bytes": strconv.FormatInt(r.report.Bytes, 10)}
+	fields := map[string]string{"reasons": joinReasons(r.report.reasons()), "packages": strconv.Itoa(len(r.report.Packages)), "bytes": strconv.FormatInt(r.report.Bytes, 10)}
 	if len(r.report.Findings) > 0 {
 		fields["detail"] = r.report.Findings[0].Error()
 	}

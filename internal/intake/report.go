@@ -55,6 +55,8 @@ type Facts struct {
 	Size     int64        `json:"size"` // bytes
 	Table    string       `json:"table,omitzero"`
 	Volumes  []VolumeFact `json:"volumes"`
+	// Registered is the medium's id in the register of media.
+	Registered string `json:"registered,omitzero"`
 }
 
 // VolumeFact describes one volume.
@@ -148,6 +150,20 @@ type Outcome struct {
 	Intent     int64        `json:"intent"` // audit entry of the intent
 	Receipt    *ems.Receipt `json:"receipt,omitzero"`
 	Recovered  bool         `json:"recovered,omitzero"`
+}
+
+// reasons are those of the medium and of all its packages.
+func (r *Report) reasons() map[verdict.Reason]bool {
+	set := map[verdict.Reason]bool{}
+	for _, f := range r.Findings {
+		set[f.Reason] = true
+	}
+	for _, p := range r.Packages {
+		for _, f := range p.Findings {
+			set[f.Reason] = true
+		}
+	}
+	return set
 }
 
 // ExitCode maps a report to the command line's exit status: 0 accepted,

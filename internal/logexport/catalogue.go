@@ -26,6 +26,7 @@ var families = map[string]string{
 	"error":     "Errors because of which the station stops.",
 	"export":    "Places of the log that an export could not read; they are not in the log itself.",
 	"log":       "The audit log itself.",
+	"media":     "The register of media: who had which one, under which seal, and what was done with it.",
 	"medium":    "Media: inserted, read, judged.",
 	"package":   "Sealed packages: verified, stored, admitted or held, and sealed here.",
 	"station":   "The station: set up, started, stopped.",

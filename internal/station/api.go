@@ -44,6 +44,12 @@ const (
 	OpAuthorityDiscard   = "authority.discard"   // NoArgs, NoArgs: forgets the last draft
 	OpAuthorityStatus    = "authority.status"    // NoArgs, authority.Status
 
+	OpMediaList     = mediaOps + "list"     // MediaArgs, Media
+	OpMediaShow     = mediaOps + "show"     // MediumArgs, custody.Medium
+	OpMediaRegister = mediaOps + "register" // custody.Description, custody.Medium
+	OpMediaChange   = mediaOps + "change"   // MediaChangeArgs, custody.Medium
+	OpMediaImport   = mediaOps + "import"   // MediaImportArgs, MediaImported
+
 	OpElections = "ems.elections" // NoArgs, Elections
 	OpTally     = "ems.tally"     // TallyArgs, ems.Tally
 )

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/authority"
 	"sallyport/internal/config"
+	"sallyport/internal/custody"
 	"sallyport/internal/dsse"
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
@@ -32,7 +33,7 @@ import (
 // failure) is undone by the next call.
 //
 //	[TPM: vacant?] mkdir(state) lock write(init.unfinished) [TPM: keys, counter]
-//	vault ems trust log write(station.json) remove(init.unfinished)
+//	vault media ems trust log write(station.json) remove(init.unfinished)
 func Init(ctx context.Context, cfg *config.Config, opt Options, root []byte) (tpm.Identity, error) {
 	id, err := initialise(ctx, cfg, opt, root)
 	if err != nil {
@@ -162,6 +163,9 @@ func fillState(ctx context.Context, cfg *config.Config, opt Options, t *tpm.TPM,
 		return err
 	}
 	if err := vault.Create(filepath.Join(dir, vaultDir), opt.FS); err != nil {
+		return err
+	}
+	if err := custody.Create(filepath.Join(dir, mediaDir), opt.FS); err != nil {
 		return err
 	}
 	if err := ems.Create(filepath.Join(dir, emsFile)); err != nil {

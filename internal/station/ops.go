@@ -78,6 +78,9 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	case OpTally:
 		return with(c, func(a TallyArgs) (any, error) { return s.tally(ctx, a) })
 	}
+	if strings.HasPrefix(c.Op, mediaOps) {
+		return s.media.handle(ctx, c)
+	}
 	return s.handleAuthority(ctx, c)
 }
 

@@ -48,6 +48,7 @@ const (
 	vaultDir     = "vault"
 	trustDir     = "trust"
 	deskDir      = "authority"
+	mediaDir     = "media"
 	sealedDir    = "sealed"
 	emsFile      = "ems.db"
 	floorFile    = "floor.json"
@@ -96,6 +97,7 @@ type Station struct {
 	core     *ems.Core
 	trust    *trust.Store
 	desk     *authority.Desk // of an authority alone
+	media    *mediaDesk
 	intake   *intake.Intake
 	usb      *hotplug.Manager // runs in a daemon with live USB alone
 	sealing  sync.Mutex       // one package or trust bundle at a time
@@ -167,6 +169,9 @@ func (s *Station) open(ctx context.Context) (err error) {
 		s.locked = err
 		s.opt.Log.Error().Err(err).Msg("the station is locked")
 		return nil
+	}
+	if s.media, err = s.openMedia(ctx); err != nil {
+		return err
 	}
 	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
 		return err
@@ -301,7 +306,7 @@ func (s *Station) intakeConfig() intake.Config {
 		Reader: ReaderConfig(s.cfg, s.opt.Log),
 		Policy: s.policy, Trust: s.takeTrust,
 		TPM: s.tpm, Audit: s.audit, Journal: s.journal, Vault: s.vault, Core: s.core,
-		Seal:          s.checkpoint,
+		Seal: s.checkpoint, Register: s.media.forIntake(),
 		QuarantineMax: s.cfg.Limits.QuarantineMaxBytes,
 		Store:         filepath.Join(s.cfg.StateDir, vaultDir), Reserve: s.cfg.Limits.ReserveBytes,
 		Now: s.opt.Now, Log: s.opt.Log,

@@ -64,6 +64,10 @@ const (
 	MalwareFound       Reason = "malware-found"
 	ContentInvalid     Reason = "content-invalid"
 	MediumReused       Reason = "medium-reused"
+	// MediumUnknown and CustodyBroken are given by the register of media, where
+	// the station has one that counts.
+	MediumUnknown Reason = "medium-unknown"
+	CustodyBroken Reason = "custody-broken"
 )
 
 // Reasons of the family [Damaged].
@@ -131,6 +135,8 @@ var table = map[Reason]info{
 	MalwareFound:       {NotTrusted, "the scanner found malware", "Do not use the medium in any computer. Report this."},
 	ContentInvalid:     {NotTrusted, "the package is authentic but its content breaks the rules of its format", "Give the named file and place to the sender; nothing was imported."},
 	MediumReused:       {NotTrusted, "the medium was used before and may be used only once", "Use a new medium."},
+	MediumUnknown:      {NotTrusted, "the medium is not in this station's register of media", "Find out where the medium comes from. Only media that were registered and received are read here."},
+	CustodyBroken:      {NotTrusted, "the medium is not what or where this station's register of media says", "Do not use the medium. Compare its label, seal and serial number with the register, and report what does not fit."},
 
 	Unreadable:             {Damaged, "the medium could not be read", "Try the medium once more in another port; if it fails again, ask for a fresh copy on a new medium."},
 	Truncated:              {Damaged, "the medium ends before its file system or a file does", "Ask the sender for a fresh copy; the writing or the carrying of this one was cut short."},

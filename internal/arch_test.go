@@ -46,7 +46,7 @@ var table = map[string]rule{
 	"internal/dsse":       {"limit strictjson", "a format knows nothing of devices, keys' owners or stores"},
 	"internal/manifest":   {"dsse limit naming strictjson verdict", "a format; who is trusted stands behind its Policy interface"},
 	"internal/tpm/attest": {"dsse strictjson", "statements of TPMs are judged without a TPM"},
-	"internal/trust":      {"dsse durable limit manifest naming strictjson tpm/attest verdict", "a format and its store; the TPM itself is not needed to judge others"},
+	"internal/trust":      {"dsse durable limit manifest naming strictjson tpm/attest translog verdict", "a format and its store; the TPM itself is not needed to judge others"},
 	"internal/config":     {"naming usb", "a format; it shares the grammar of names and of USB rules"},
 	"internal/eventlog":   {"", "a leaf: bytes to words; the TPM's own values are compared by whoever has them"},
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
@@ -78,6 +78,7 @@ var table = map[string]rule{
 	"internal/floor": {"durable strictjson", "what the TPM remembers of the state; it knows numbers, not what they count"},
 	"internal/vault": {"durable strictjson verdict", "keeps bytes; decides nothing"},
 
+	"internal/gossip":  {"durable strictjson translog verdict", "what other stations' logs showed; it trusts nobody, its callers verified the signatures"},
 	"internal/custody": {"durable naming strictjson verdict", "the register of media; it reads no medium, and others write its log"},
 
 	"internal/ems/model": {"", "ems knows nothing of media, packages or trust"},
@@ -90,7 +91,7 @@ var table = map[string]rule{
 	"internal/hotplug":   {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control":   {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
 	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
-	"internal/station":   {"audit authority config control custody dsse durable ems floor hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
+	"internal/station":   {"audit authority config control custody dsse durable ems floor gossip hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
 	"internal/cli":       {"audit authority config control custody durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer station trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }

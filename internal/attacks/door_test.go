@@ -90,7 +90,7 @@ func judgePackage(t *testing.T, a *attack) error {
 	if a.evidence != "" {
 		evidence = document(t, a.evidence)
 	}
-	return pol.Evidence(v, evidence)
+	return judgedEvidence(pol, v, evidence)
 }
 
 // spaces makes the recipe "spaces N".
@@ -114,7 +114,7 @@ func judgeEvidence(t *testing.T, a *attack) error {
 	if a.recipe != "" {
 		body = spaces(t, a.recipe)
 	}
-	return pol.Evidence(v, body)
+	return judgedEvidence(pol, v, body)
 }
 
 func judgeBundle(t *testing.T, a *attack) error {
@@ -201,5 +201,11 @@ func judgeMeasurement(t *testing.T, a *attack) error {
 	if err == nil && m.StationID != s.ID {
 		return fmt.Errorf("the measurement of %s was taken for that of %s", m.StationID, s.ID)
 	}
+	return err
+}
+
+// judgedEvidence is the error of a package's evidence.
+func judgedEvidence(pol trust.Policy, v *manifest.Verified, evidence []byte) error {
+	_, err := pol.Evidence(v, evidence)
 	return err
 }

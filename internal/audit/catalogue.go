@@ -12,6 +12,7 @@ type EventID string
 const (
 	LogOpened    EventID = "log.opened"
 	LogRecovered EventID = "log.recovered"
+	LogPeer      EventID = "log.peer"
 
 	StationInit   EventID = "station.init"
 	StationStart  EventID = "station.start"
@@ -132,6 +133,8 @@ func CommonFields() []string { return slices.Clone(common[:]) }
 var catalogue = map[EventID]Definition{
 	LogOpened:    {Severity: Info, Meaning: "The audit log was opened for writing. Carries what a later start must know, so that it need not read further back: the intents without outcome and the latest trusted time.", Fields: []string{"entries", "sealed", "open_intents", "wall_floor", "hashes_rebuilt"}},
 	LogRecovered: {Severity: Warning, Meaning: "An interrupted write was found at the end of the log and cut off; the bytes are kept in the named file.", Fields: []string{"file", "offset", "bytes", "entry", "intact", "kept"}},
+
+	LogPeer: {Severity: Critical, Meaning: "The audit log of another station contradicts what it showed here before: it was forked or put back. Both checkpoints are signed with its key.", Fields: []string{"origin", "key_id", "entries", "root", "kept_entries", "kept_root"}},
 
 	StationInit:   {Severity: Notice, Meaning: "The station was set up and got its keys.", Fields: []string{"station_id", "name", "role", "jurisdiction", "key_id", "counter", "origin", "software_tpm", "version"}},
 	StationStart:  {Severity: Info, Meaning: "The station's daemon started.", Fields: []string{"station_id", "role", "jurisdiction", "key_id", "version", "production", "trust_version", "pid"}},

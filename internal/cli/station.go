@@ -240,6 +240,7 @@ type logCmd struct {
 	Show   logShowCmd   `cmd:"" help:"Print entries of the audit log."`
 	Export logExportCmd `cmd:"" help:"Write the audit log, or a part of it, to a file for others."`
 	Events logEventsCmd `cmd:"" help:"Print the catalogue of events."`
+	Peers  logPeersCmd  `cmd:"" help:"What other stations' logs have shown here."`
 	Attest logAttestCmd `cmd:"" help:"Answer a live challenge: the last checkpoint, and the TPM's counter now."`
 }
 

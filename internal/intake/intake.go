@@ -45,8 +45,9 @@ type TPM interface {
 // Policy is what a station trusts: in whose packages, and in which evidence.
 type Policy interface {
 	manifest.Policy
-	// Evidence judges evidence.json of a verified package, nil when there is none.
-	Evidence(v *manifest.Verified, evidence []byte) error
+	// Evidence judges evidence.json of a verified package, nil when there is none,
+	// and returns the checkpoint of the sender's log that is in it, if any.
+	Evidence(v *manifest.Verified, evidence []byte) (*translog.Sighting, error)
 }
 
 // Config is what an Intake works with. All fields are needed, but Core, which
@@ -55,6 +56,10 @@ type Config struct {
 	Reader reader.Config
 	// Policy returns what this station trusts now, or a trust-missing finding.
 	Policy func() (Policy, error)
+	// Peers is told each checkpoint of another station's log, with the sequence
+	// number of the package that brought it; a finding says that it contradicts what
+	// that log showed before. Nil forgets them.
+	Peers func(ctx context.Context, seen *translog.Sighting, seq int64) error
 	// Trust takes the content of a trust bundle that was verified and stored. All
 	// of it is in force afterwards, or nothing is and a finding says why.
 	Trust func(ctx context.Context, content fs.FS) error

@@ -171,7 +171,11 @@ func (r *run) checkEvidence(ctx context.Context, p *pack, policy Policy) error {
 			return nil
 		}
 	}
-	if err := policy.Evidence(p.verified, p.evidence); err != nil {
+	seen, err := policy.Evidence(p.verified, p.evidence)
+	if err == nil && seen != nil && r.cfg.Peers != nil {
+		err = r.cfg.Peers(context.WithoutCancel(ctx), seen, p.verified.Payload().Seq)
+	}
+	if err != nil {
 		f, ok := verdict.Find(err)
 		if !ok {
 			return fmt.Errorf("the verifier itself failed: %w", err)

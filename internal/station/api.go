@@ -3,6 +3,7 @@ package station
 import (
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
+	"sallyport/internal/gossip"
 	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/manifest"
@@ -26,6 +27,7 @@ const (
 	OpTrustDelivery  = "trust.delivery"  // NoArgs, trust.Delivery: what is installed, to hand it on
 	OpTrustRoot      = "trust.root"      // NoArgs, Document: the present root
 	OpTrustIdentity  = "trust.identity"  // NoArgs, Document: the TPM identity
+	OpLogPeers       = "log.peers"       // NoArgs, Peers
 	OpLogAttest      = "log.attest"      // AttestArgs, Document: the answer
 	OpTrustKey       = "trust.key"       // KeyArgs, Document: a public key in PEM
 
@@ -62,6 +64,11 @@ const (
 	KeyForLog      = "log"      // the checkpoints of the audit log
 	KeyForPackages = "packages" // packages and, at an authority, trust bundles
 )
+
+// Peers are the logs of other stations, as far as they have shown themselves here.
+type Peers struct {
+	Peers []gossip.Peer `json:"peers"`
+}
 
 // AttestArgs carry a live challenge: 16 to 64 bytes in hexadecimal digits.
 type AttestArgs struct {

@@ -19,6 +19,7 @@ import (
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/floor"
+	"sallyport/internal/gossip"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/tpm"
 	"sallyport/internal/translog"
@@ -182,6 +183,9 @@ func fillState(ctx context.Context, cfg *config.Config, opt Options, t *tpm.TPM,
 			return err
 		}
 	}
+	if err := gossip.Create(filepath.Join(dir, peersDir), opt.FS); err != nil {
+		return err
+	}
 	second, err := newSecondKey(ctx, t, id)
 	if err != nil {
 		return err
@@ -224,7 +228,7 @@ func newSecondKey(ctx context.Context, t *tpm.TPM, id tpm.Identity) (k secondKey
 // firstEntries makes the audit log and writes how the station came to be.
 func firstEntries(ctx context.Context, cfg *config.Config, opt Options, t *tpm.TPM, id tpm.Identity) error {
 	path := filepath.Join(cfg.StateDir, logDir)
-	origin := "sallyport/" + cfg.Station.Jurisdiction + "/" + cfg.Station.ID
+	origin := trust.LogOrigin(cfg.Station.Jurisdiction, cfg.Station.ID)
 	if err := translog.Create(path, origin, translog.Options{FS: opt.FS}); err != nil {
 		return err
 	}

@@ -60,6 +60,9 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	case OpTrustIdentity:
 		body, err := s.identity.TPM.Encode()
 		return Document{Body: body, Fingerprint: s.identity.TPM.KeyID}, err
+	case OpLogPeers:
+		list, err := s.peers.Peers()
+		return Peers{list}, err
 	case OpLogAttest:
 		return with(c, func(a AttestArgs) (any, error) { return s.attest(ctx, a) })
 	case OpTrustKey:
@@ -88,7 +91,7 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 // leaves it as it is: a locked station still answers it.
 func readsOnly(op string) bool {
 	switch op {
-	case OpStatus, OpQuarantineList, OpQuarantineShow, OpLogShow, OpTrustShow, OpTrustDelivery, OpTrustRoot, OpTrustIdentity, OpTrustKey:
+	case OpStatus, OpLogPeers, OpQuarantineList, OpQuarantineShow, OpLogShow, OpTrustShow, OpTrustDelivery, OpTrustRoot, OpTrustIdentity, OpTrustKey:
 		return true
 	}
 	return false

@@ -290,12 +290,12 @@ func (s *Station) signers(ctx context.Context, kind manifest.Kind, trusted *trus
 
 // evidence is what the TPM says of itself for the package of this digest.
 func (s *Station) evidence(ctx context.Context, digest [32]byte) ([]byte, error) {
-	e := &trust.Evidence{V: 1}
+	e := &trust.Evidence{V: 1, Checkpoint: string(s.audit.LastCheckpoint())}
 	var err error
 	if e.Quote, e.QuoteSig, e.PCRs, err = s.tpm.Quote(ctx, digest); err != nil {
 		return nil, err
 	}
-	if e.Counter, e.CounterSig, err = s.tpm.CounterCertify(ctx, digest); err != nil {
+	if e.Counter, e.CounterSig, err = s.tpm.CounterCertify(ctx, e.ForCounter(digest)); err != nil {
 		return nil, err
 	}
 	return e.Encode()

@@ -27,6 +27,7 @@ import (
 	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/floor"
+	"sallyport/internal/gossip"
 	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
 	"sallyport/internal/limit"
@@ -48,6 +49,7 @@ const (
 	vaultDir     = "vault"
 	trustDir     = "trust"
 	deskDir      = "authority"
+	peersDir     = "peers"
 	mediaDir     = "media"
 	sealedDir    = "sealed"
 	emsFile      = "ems.db"
@@ -97,6 +99,7 @@ type Station struct {
 	core     *ems.Core
 	trust    *trust.Store
 	desk     *authority.Desk // of an authority alone
+	peers    *gossip.Book
 	media    *mediaDesk
 	intake   *intake.Intake
 	usb      *hotplug.Manager // runs in a daemon with live USB alone
@@ -152,6 +155,9 @@ func (s *Station) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.trust, err = trust.OpenStore(filepath.Join(dir, trustDir), s.opt.FS); err != nil {
+		return err
+	}
+	if s.peers, err = gossip.Open(filepath.Join(dir, peersDir), s.opt.FS); err != nil {
 		return err
 	}
 	if err := s.approve(); err != nil {
@@ -304,7 +310,7 @@ func (s *Station) approve() error {
 func (s *Station) intakeConfig() intake.Config {
 	return intake.Config{
 		Reader: ReaderConfig(s.cfg, s.opt.Log),
-		Policy: s.policy, Trust: s.takeTrust,
+		Policy: s.policy, Trust: s.takeTrust, Peers: s.see,
 		TPM: s.tpm, Audit: s.audit, Journal: s.journal, Vault: s.vault, Core: s.core,
 		Seal: s.checkpoint, Register: s.media.forIntake(),
 		QuarantineMax: s.cfg.Limits.QuarantineMaxBytes,

@@ -14,6 +14,7 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
 	"sallyport/internal/manifest"
+	"sallyport/internal/translog"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
@@ -96,6 +97,23 @@ func (s *Station) takeTrust(ctx context.Context, content fs.FS) error {
 	}
 	_, err = s.installTrust(ctx, d)
 	return err
+}
+
+// see keeps the checkpoint of another station's log, and records when it
+// contradicts what that log showed before.
+func (s *Station) see(ctx context.Context, seen *translog.Sighting, seq int64) error {
+	before, err := s.peers.See(ctx, seen, seq)
+	f, ok := verdict.Find(err)
+	if !ok || before == nil {
+		return err
+	}
+	if err := s.audit.Event(ctx, audit.Event{ID: audit.LogPeer, Outcome: audit.Failure, Fields: map[string]string{
+		"origin": seen.Origin, "key_id": seen.KeyID, "detail": f.Detail, "entries": strconv.FormatInt(seen.Size, 10), "root": seen.Root.String(),
+		"kept_entries": strconv.FormatInt(before.Size, 10), "kept_root": before.Root,
+	}}); err != nil {
+		return err
+	}
+	return f
 }
 
 func (s *Station) rootDocument() (any, error) {

@@ -219,6 +219,27 @@ func (n *noteSigner) Sign(msg []byte) ([]byte, error) {
 	return der, nil
 }
 
+// Sighting is a checkpoint of another's log whose signature was verified.
+type Sighting struct {
+	Checkpoint
+	KeyID string // of the log key; see [KeyID]
+	Note  []byte
+}
+
+// See verifies a checkpoint of the log of this origin.
+func See(origin string, pub *ecdsa.PublicKey, note []byte) (*Sighting, error) {
+	keys, err := NewKeys(origin, pub)
+	if err != nil {
+		return nil, err
+	}
+	c, err := keys.Open(note)
+	if err != nil {
+		return nil, err
+	}
+	id, err := KeyID(pub)
+	return &Sighting{c, id, note}, err
+}
+
 // FindNote returns the signed note in a JSON document that carries a checkpoint
 // in a member of that name at its top. It judges neither.
 func FindNote(document []byte) ([]byte, error) {

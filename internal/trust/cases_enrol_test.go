@@ -237,7 +237,7 @@ func TestEvidenceIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFinding(t, pol.Evidence(v, make([]byte, limit.EvidenceBytes+1)), "over-limit", "evidence")
+	wantFinding(t, judged(pol, v, make([]byte, limit.EvidenceBytes+1)), "over-limit", "evidence")
 }
 
 // digestOf is the identity of a sealed package.

@@ -332,14 +332,14 @@ func TestEnrolmentOfRealTPMs(t *testing.T) {
 	if ev.Counter, ev.CounterSig, err = source.tp.CounterCertify(ctx, v.Digest()); err != nil {
 		t.Fatal(err)
 	}
-	if err := pol.Evidence(v, mustEncode(t, ev)); err != nil {
+	if err := judged(pol, v, mustEncode(t, ev)); err != nil {
 		t.Error(err)
 	}
 	// The other TPM can quote the very same state, and is not this one.
 	if ev.Quote, ev.QuoteSig, ev.PCRs, err = ems1.tp.Quote(ctx, v.Digest()); err != nil {
 		t.Fatal(err)
 	}
-	wantFinding(t, pol.Evidence(v, mustEncode(t, ev)), verdict.SignatureInvalid, "quote")
+	wantFinding(t, judged(pol, v, mustEncode(t, ev)), verdict.SignatureInvalid, "quote")
 }
 
 // realTPM is a fresh swtpm with a loaded identity.

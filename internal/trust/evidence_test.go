@@ -2,10 +2,16 @@ package trust_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"sallyport/internal/manifest"
 	"sallyport/internal/tpm/tpmtest"
+	"sallyport/internal/translog"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
@@ -54,7 +60,7 @@ func TestEvidence(t *testing.T) {
 			if attested && c.attested != "" {
 				want = c.attested
 			}
-			err := pol.Evidence(v, c.data)
+			err := judged(pol, v, c.data)
 			if want == "" {
 				if err != nil {
 					t.Errorf("%s, attested %v: %v", name, attested, err)
@@ -64,6 +70,90 @@ func TestEvidence(t *testing.T) {
 			t.Run(name, func(t *testing.T) { wantFinding(t, err, want, says) })
 		}
 	}
+}
+
+// The checkpoint of the sender's log is verified and given on; nobody takes it
+// away, or puts another one in its place.
+func TestEvidenceCarriesACheckpoint(t *testing.T) {
+	o := newOffice(t, 1, 1)
+	soft := o.stations[trust.Source]
+	pkg := sealed(t, o, trust.Source, func(*manifest.Payload) {})
+	pol := o.opened(t, o.bundle).Policy(nil, ems())
+	v, err := manifest.Verify(pkg, folder, pol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := trust.LogOrigin(county, "source-1")
+	with := func(note string) *trust.Evidence {
+		e := evident(t, soft, booted(1), 100, v.Digest())
+		e.Checkpoint = note
+		e.Counter, e.CounterSig = soft.Attest(t, soft.CounterStatement(100, e.ForCounter(v.Digest())))
+		return e
+	}
+	good := checkpoint(t, soft.Log, origin, 42)
+	seen, err := pol.Evidence(v, mustEncode(t, with(good)))
+	if err != nil || seen == nil || seen.Size != 42 || seen.Origin != origin || string(seen.Note) != good {
+		t.Fatalf("%+v, %v", seen, err)
+	}
+	if seen, err := pol.Evidence(v, mustEncode(t, evident(t, soft, booted(1), 100, v.Digest()))); err != nil || seen != nil {
+		t.Errorf("without one: %+v, %v", seen, err)
+	}
+	taken, swapped := with(good), with(good)
+	taken.Checkpoint, swapped.Checkpoint = "", checkpoint(t, soft.Log, origin, 7)
+	for name, c := range map[string]struct {
+		e    *trust.Evidence
+		says string
+	}{
+		"taken away":                   {taken, "something else"},
+		"another of the same log":      {swapped, "something else"},
+		"by the signing key":           {with(checkpoint(t, soft.Key, origin, 42)), "not by a key that was given"},
+		"of another station's log":     {with(checkpoint(t, soft.Log, trust.LogOrigin(county, "source-2"), 42)), "checkpoint"},
+		"by another station's log key": {with(checkpoint(t, o.stations[trust.EMS].Log, origin, 42)), "not by a key that was given"},
+		"no note":                      {with("42 entries"), "not a signed note"},
+		"longer than any":              {with(strings.Repeat("x", trust.MaxCheckpoint+1)), "at most"},
+	} {
+		_, err := pol.Evidence(v, mustEncode(t, c.e))
+		t.Run(name, func(t *testing.T) { wantFinding(t, err, verdict.SignatureInvalid, c.says) })
+	}
+}
+
+// logSigner signs checkpoints with a key in memory.
+type logSigner struct{ key *ecdsa.PrivateKey }
+
+func (s logSigner) Public() *ecdsa.PublicKey { return &s.key.PublicKey }
+
+func (s logSigner) KeyID() string {
+	id, err := translog.KeyID(&s.key.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
+func (s logSigner) Sign(_ context.Context, digest [32]byte) ([]byte, error) {
+	return ecdsa.SignASN1(rand.Reader, s.key, digest[:])
+}
+
+// checkpoint is that of a log with this many entries.
+func checkpoint(t *testing.T, key *ecdsa.PrivateKey, origin string, entries int) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "log")
+	if err := translog.Create(dir, origin, translog.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := translog.Open(dir, translog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.Append(slices.Repeat([][]byte{[]byte("entry")}, entries)...); err != nil {
+		t.Fatal(err)
+	}
+	note, err := l.Checkpoint(t.Context(), logSigner{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(note)
 }
 
 // A key outside a TPM has nobody to speak for it.
@@ -76,10 +166,10 @@ func TestEvidenceOfNoTPM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pol.Evidence(v, nil); err != nil {
+	if err := judged(pol, v, nil); err != nil {
 		t.Error(err)
 	}
-	wantFinding(t, pol.Evidence(v, mustEncode(t, evident(t, soft, booted(1), 100, digestOf(t, pkg)))), verdict.SignatureInvalid, "not in a TPM")
+	wantFinding(t, judged(pol, v, mustEncode(t, evident(t, soft, booted(1), 100, digestOf(t, pkg)))), verdict.SignatureInvalid, "not in a TPM")
 }
 
 // Bundles that a root key sends carry its own TPM's evidence, if any.
@@ -100,12 +190,12 @@ func TestEvidenceOfARootKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, data := range [][]byte{nil, mustEncode(t, evident(t, soft, booted(7), 100, v.Digest()))} {
-		if err := pol.Evidence(v, data); err != nil {
+		if err := judged(pol, v, data); err != nil {
 			t.Error(err)
 		}
 	}
-	wantFinding(t, pol.Evidence(v, mustEncode(t, evident(t, o.stations[trust.EMS], booted(7), 100, v.Digest()))), verdict.SignatureInvalid, "quote")
-	wantFinding(t, pol.Evidence(v, mustEncode(t, evident(t, soft, booted(7), 99, v.Digest()))), verdict.SignerNotPermitted, "stands at 99")
+	wantFinding(t, judged(pol, v, mustEncode(t, evident(t, o.stations[trust.EMS], booted(7), 100, v.Digest()))), verdict.SignatureInvalid, "quote")
+	wantFinding(t, judged(pol, v, mustEncode(t, evident(t, soft, booted(7), 99, v.Digest()))), verdict.SignerNotPermitted, "stands at 99")
 }
 
 // A boot state is approved for what its numbers say, and what was approved is
@@ -146,4 +236,10 @@ func TestBootStates(t *testing.T) {
 	if len(numbers) != 4 || numbers[0] != 0 || numbers[1] != 2 || numbers[2] != 7 || numbers[3] != 11 {
 		t.Errorf("PCRs %v, want those asked for and 7 and 11", numbers)
 	}
+}
+
+// judged is the error of a package's evidence.
+func judged(pol trust.Policy, v *manifest.Verified, evidence []byte) error {
+	_, err := pol.Evidence(v, evidence)
+	return err
 }

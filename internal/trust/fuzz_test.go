@@ -273,7 +273,7 @@ func FuzzEvidence(f *testing.F) {
 	}
 	pol, v := good.verified(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if pol.Evidence(v, data) != nil {
+		if judged(pol, v, data) != nil {
 			return
 		}
 		var e trust.Evidence

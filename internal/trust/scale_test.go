@@ -155,7 +155,7 @@ func BenchmarkVerify(b *testing.B) {
 			for b.Loop() {
 				v, err := manifest.Verify(pkg, folder, pol)
 				if err == nil {
-					err = pol.Evidence(v, evidence)
+					err = judged(pol, v, evidence)
 				}
 				if err != nil {
 					b.Fatal(err)

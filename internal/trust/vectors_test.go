@@ -159,7 +159,7 @@ func (v *vector) judge(t testing.TB) error {
 		_, err = s.Measured(v.body)
 	case "evidence":
 		pol, verified := v.verified(t)
-		err = pol.Evidence(verified, v.body)
+		err = judged(pol, verified, v.body)
 	}
 	if err == nil && v.version != "" && fmt.Sprint(version) != v.version {
 		return fmt.Errorf("version %d, want %s", version, v.version)

@@ -49,6 +49,7 @@ type commands struct {
 	Inspect    inspectCmd    `cmd:"" help:"List any medium through the confined reader; needs no station, TPM or trust."`
 	Seal       sealCmd       `cmd:"" help:"Seal files into a signed package: a folder, an image or a whole medium."`
 	SealAgain  sealAgainCmd  `cmd:"" help:"Write a sealed package once more, when its first copy was lost."`
+	Slip       slipCmd       `cmd:"" help:"Print what became of a medium, with a checkpoint of the audit log as a QR code."`
 	Quarantine quarantineCmd `cmd:"" help:"What is held, and why."`
 	Log        logCmd        `cmd:"" help:"The audit log."`
 	Trust      trustCmd      `cmd:"" help:"Who may sign what: the trust bundle of the election authority."`

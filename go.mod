@@ -20,6 +20,7 @@ require (
 	golang.org/x/term v0.47.0 // whether progress is shown: is there a terminal
 	golang.org/x/text v0.43.0 // unicode/norm: names that differ only by normalisation
 	modernc.org/sqlite v1.61.1 // the EMS core's database without cgo
+	rsc.io/qr v0.2.0 // the QR code of a slip: finished rather than busy (v0.2.0 is of 2018), 1,500 lines without dependencies, by an author of Go; zbarimg reads what it makes in our tests
 )
 
 require (

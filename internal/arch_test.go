@@ -52,6 +52,7 @@ var table = map[string]rule{
 	"internal/translog":   {"durable strictjson", "a format: the log knows bytes, not events"},
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/logexport":  {"audit strictjson translog verdict", "writes the log in others' formats; it needs no station to do so"},
+	"internal/slip":       {"verdict", "a page for people; what stands on it comes from the log, through its caller"},
 	"internal/verifycmd":  {"audit strictjson tpm/attest translog verdict", "the independent checker imports only the formats"},
 
 	"internal/tpm":    {"dsse tpm/attest verdict", "the only owner of the TPM"},
@@ -93,7 +94,7 @@ var table = map[string]rule{
 	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
 	"internal/station":   {"audit authority config control custody dsse durable ems floor gossip hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
-	"internal/cli":       {"audit authority config control custody durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer station trust verdict", "the command line, which opens the station itself when no daemon runs"},
+	"internal/cli":       {"audit authority config control custody durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer slip station translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -15,7 +15,9 @@ type Filter struct {
 	To    int64  // first seq that is not selected any more; 0: there is none
 	Event string // an event id, or the part before the dot ("package")
 	// About is looked for in every member of the subject, whole.
-	About   string
+	About string
+	// Subject is compared member by member; those that are empty select all.
+	Subject Subject
 	Outcome Outcome
 	// Since selects entries whose wall time, trusted or not, is not before it,
 	// and Until those whose wall time is: stretches that meet leave nothing out
@@ -37,6 +39,12 @@ func (f Filter) Match(e *Entry) bool {
 		return false
 	}
 	s := e.Subject
+	for _, m := range [...][2]string{{f.Subject.Medium, s.Medium}, {f.Subject.Package, s.Package}, {f.Subject.Manifest, s.Manifest},
+		{f.Subject.Station, s.Station}, {f.Subject.Person, s.Person}} {
+		if m[0] != "" && m[0] != m[1] {
+			return false
+		}
+	}
 	return f.About == "" || f.About == s.Medium || f.About == s.Package || f.About == s.Manifest ||
 		f.About == s.Station || f.About == s.Person
 }

@@ -50,6 +50,7 @@ type commands struct {
 	Seal       sealCmd       `cmd:"" help:"Seal files into a signed package: a folder, an image or a whole medium."`
 	SealAgain  sealAgainCmd  `cmd:"" help:"Write a sealed package once more, when its first copy was lost."`
 	Media      mediaCmd      `cmd:"" help:"The register of media: who has which medium, under which seal."`
+	Slip       slipCmd       `cmd:"" help:"Print what became of a medium, with a checkpoint of the audit log as a QR code."`
 	Quarantine quarantineCmd `cmd:"" help:"What is held, and why."`
 	Log        logCmd        `cmd:"" help:"The audit log."`
 	Trust      trustCmd      `cmd:"" help:"Who may sign what: the trust bundle of the election authority."`

@@ -43,7 +43,9 @@ func (intakeCmd) Help() string {
 
     sallyport intake /dev/sdb
     sallyport intake stick.img
-    sallyport --json intake stick.img
+    sallyport --json intake stick.img > receipt.json
+
+The JSON report carries the checkpoint that the TPM signed over the verdict: kept elsewhere it is a witness of the audit log ('sallyport-verify witness receipt.json'). 'sallyport slip' prints the same for people.
 
 A block device must not be mounted. Ctrl-C ends this command and never the daemon: the medium gets its verdict all the same ('sallyport log show --event medium'). Without a daemon Ctrl-C ends the reading in order, and the medium is held as interrupted.
 
@@ -89,36 +91,6 @@ func (sealCmd) Help() string {
 A folder's files keep their paths below it. Names have letters, digits and . _ - only, at most 64 characters, six folders deep; links, pipes and devices are refused. The station's own trust bundle is asked first, so that a package which every receiver would hold is not sealed at all.
 
 Exit status: 0 sealed, 1 failed (also: this station may not seal such a package), 2 usage, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
-func (quarantineListCmd) Help() string {
-	return `    sallyport quarantine list
-    sallyport quarantine show ITEM
-
-Exit status: 0 done, 1 failed, 2 usage, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
-func (quarantineShowCmd) Help() string {
-	return `Shows the medium, what its manifest says as far as it was verified, every reason with its place, and the stored files. Held bytes are kept as they came.
-
-    sallyport quarantine show 7c2e
-    sallyport quarantine show --verify 7c2e2bfb0936-1
-
-Exit status: 0 done, 1 failed (also: --verify found stored bytes altered), 2 usage or no such item, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
-func (logShowCmd) Help() string {
-	return `The audit log holds what happened to media, packages, trust and the station itself; never votes and never the content of files. To check that it is intact use 'sallyport-verify log'.
-
-    sallyport log show --event medium.verdict
-    sallyport log show --event package --outcome held
-    sallyport log show --about 7c2e2bfb0936
-    sallyport log show --since 2026-11-03T18:00:00Z
-
-Exit status: 0 done, 1 failed, 2 usage, 5 the log is damaged or the station is not ready.`
 }
 
 // Help implements kong.HelpProvider.

@@ -12,7 +12,7 @@ import (
 
 // withoutTime removes what differs from call to call of any command.
 func withoutTime(doc map[string]any) map[string]any {
-	for _, volatile := range []string{"daemon", "log_entries", "free_bytes", "package_id", "folder", "image", "digest", "seq", "file"} {
+	for _, volatile := range []string{"daemon", "log_entries", "free_bytes", "package_id", "folder", "image", "digest", "seq", "file", "checkpoint", "sealed"} {
 		delete(doc, volatile)
 	}
 	return doc
@@ -58,6 +58,11 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 		"no medium":        {s, func() []string { return []string{"media", "show", "nothing"} }, 2},
 		"no item":          {s, func() []string { return []string{"quarantine", "show", "nothing"} }, 2},
 		"log show":         {s, func() []string { return []string{"log", "show", "--event", "medium.verdict"} }, 0},
+		"log explain":      {s, func() []string { return []string{"log", "explain", "1"} }, 0},
+		"no entry":         {s, func() []string { return []string{"log", "explain", "999999"} }, 2},
+		"slip":             {s, func() []string { return []string{"slip", item} }, 0},
+		"slip as a page":   {s, func() []string { return []string{"slip", item, "--html", out("slip")} }, 0},
+		"slip of nothing":  {s, func() []string { return []string{"slip", "nothing"} }, 2},
 		"trust show":       {s, func() []string { return []string{"trust", "show"} }, 0},
 		"station request":  {s, func() []string { return []string{"station", "request", "--out", out("request")} }, 0},
 		"station measure":  {o.Source, func() []string { return []string{"station", "measure", "--out", out("measurement")} }, 0},
@@ -116,7 +121,7 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 	served := run()
 	for name := range commands {
 		switch name {
-		case "replay", "log show", "quarantine list", "status": // each run adds to them
+		case "replay", "log show", "no entry", "quarantine list", "status": // each run adds to them
 			continue
 		}
 		if !reflect.DeepEqual(alone[name], served[name]) {
@@ -131,7 +136,7 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 // The text answers are the same too.
 func TestTextWithAndWithoutDaemon(t *testing.T) {
 	o := office(t)
-	shows := [][]string{{"quarantine", "list"}, {"trust", "show"}, {"ems", "elections"}, {"log", "show", "--event", "station.init"}, {"version"}}
+	shows := [][]string{{"quarantine", "list"}, {"trust", "show"}, {"ems", "elections"}, {"log", "show", "--event", "station.init"}, {"log", "explain", "1"}, {"version"}}
 	var alone []string
 	for _, args := range shows {
 		alone = append(alone, must(t, o.EMS, args...))
@@ -171,7 +176,7 @@ func TestEveryHelpTeaches(t *testing.T) {
 			t.Errorf("sallyport --help does not say %q", words)
 		}
 	}
-	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "log export", "log events", "log peers", "log attest",
+	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "slip", "quarantine list", "quarantine show", "log show", "log explain", "log export", "log events", "log peers", "log attest",
 		"trust show", "trust identity",
 		"media list", "media show", "media register", "media prepare", "media seal", "media handover", "media receive", "media sanitise", "media retire", "media import",
 		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",

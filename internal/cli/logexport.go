@@ -21,9 +21,7 @@ type logExportCmd struct {
 	Out           string `help:"File to write the entries to; it must not exist." placeholder:"FILE"`
 	Documentation string `help:"File to write the meaning of the events to, in the same format (cdf-json, cdf-xml)." placeholder:"FILE"`
 	Folder        string `help:"Read the log in this folder instead of asking the station: a copy, or one too damaged for the station to open." placeholder:"DIR"`
-	logShowCmd
-	To    *int64    `help:"Last entry." placeholder:"N"`
-	Until time.Time `help:"Only entries before this time (RFC 3339)." placeholder:"TIME"`
+	logFilter
 }
 
 // Help implements kong.HelpProvider.
@@ -99,13 +97,6 @@ func (r *exportResult) show(w io.Writer) {
 
 // filter checks the flags against each other.
 func (c *logExportCmd) filter() (f audit.Filter, err error) {
-	if err := c.check(); err != nil {
-		return f, err
-	}
-	f = audit.Filter{From: c.From, Event: c.Event, About: c.About, Outcome: audit.Outcome(c.Outcome), Since: c.Since, Until: c.Until}
-	if c.To != nil {
-		f.To = *c.To + 1
-	}
 	switch {
 	case c.Out == "" && c.Documentation == "":
 		return f, control.Failf(control.CodeUsage, "nothing is to be written: name a file with --out, with --documentation, or both")
@@ -113,10 +104,9 @@ func (c *logExportCmd) filter() (f audit.Filter, err error) {
 		return f, control.Failf(control.CodeUsage, "--documentation is a document of NIST SP 1500-101: it needs --format cdf-json or cdf-xml ('sallyport log events' prints the same)")
 	case c.Out != "" && filepath.Clean(c.Out) == filepath.Clean(c.Documentation):
 		return f, control.Failf(control.CodeUsage, "--out and --documentation are the same file")
-	case c.From < 0 || c.To != nil && *c.To < c.From:
-		return f, control.Failf(control.CodeUsage, "no entry is from %d to %d", c.From, f.To-1)
-	case !c.Since.IsZero() && !c.Until.IsZero() && !c.Since.Before(c.Until):
-		return f, control.Failf(control.CodeUsage, "no time is since %s and before %s", c.Since.Format(time.RFC3339), c.Until.Format(time.RFC3339))
+	}
+	if f, err = c.logFilter.filter(); err != nil {
+		return f, err
 	}
 	for _, path := range []string{c.Out, c.Documentation} {
 		if path != "" {

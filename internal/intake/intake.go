@@ -409,7 +409,7 @@ func (r *run) seal(ctx context.Context) error {
 	defer cancel()
 	switch err := r.cfg.Seal(ctx); {
 	case err == nil:
-		r.report.Sealed = true
+		r.report.Sealed, r.report.Checkpoint = true, string(r.cfg.Audit.LastCheckpoint())
 	case isReason(err, verdict.TPMUnavailable) || errors.Is(err, context.DeadlineExceeded):
 		r.cfg.Log.Error().Err(err).Msg("verdict not sealed")
 	default:

@@ -23,6 +23,9 @@ type Report struct {
 	Entry int64 `json:"entry"`
 	// Sealed says whether a checkpoint signed by the TPM covers that entry.
 	Sealed bool `json:"sealed"`
+	// Checkpoint is the signed note that does (C2SP tlog-checkpoint), so that a
+	// copy of this report is a witness of the log; empty when none does.
+	Checkpoint string `json:"checkpoint,omitzero"`
 	// Removable says that the device of an inserted medium is denied again, so
 	// that it may be taken out.
 	Removable bool `json:"removable,omitzero"`

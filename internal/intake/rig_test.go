@@ -447,6 +447,18 @@ func (r *rig) wants(rep *intake.Report, v verdict.Verdict, exit int, want ...ver
 	if last := e[len(e)-1]; last.Outcome != audit.Outcome(v) || last.Seq != rep.Entry {
 		r.t.Errorf("the log's last verdict is %s (entry %d), the report says entry %d", last.Outcome, last.Seq, rep.Entry)
 	}
+	// A report is a witness of the log just when it says that it is sealed.
+	if !rep.Sealed {
+		if rep.Checkpoint != "" {
+			r.t.Errorf("a verdict that is not sealed carries the checkpoint %q", rep.Checkpoint)
+		}
+		return
+	}
+	keys, err := translog.NewKeys(origin, r.tpm.Public())
+	r.must(err)
+	if c, err := keys.Open([]byte(rep.Checkpoint)); err != nil || c.Size <= rep.Entry {
+		r.t.Errorf("the checkpoint over %d entries does not seal entry %d: %v", c.Size, rep.Entry, err)
+	}
 }
 
 // nothingAdmitted checks that store and EMS core are as before.

@@ -78,6 +78,7 @@ type filterDetail struct {
 	To      int64         `json:"to,omitzero"` // first that was not asked for
 	Event   string        `json:"event,omitzero"`
 	About   string        `json:"about,omitzero"`
+	Subject audit.Subject `json:"subject,omitzero"`
 	Outcome audit.Outcome `json:"outcome,omitzero"`
 	Since   string        `json:"since,omitzero"`
 	Until   string        `json:"until,omitzero"`
@@ -167,7 +168,7 @@ func place(d *translog.Damage) string {
 
 // logText is Details of the whole log.
 func (a *About) logText() (string, error) {
-	f := filterDetail{From: a.Filter.From, To: a.Filter.To, Event: a.Filter.Event, About: a.Filter.About, Outcome: a.Filter.Outcome}
+	f := filterDetail{From: a.Filter.From, To: a.Filter.To, Event: a.Filter.Event, About: a.Filter.About, Subject: a.Filter.Subject, Outcome: a.Filter.Outcome}
 	const form = "2006-01-02T15:04:05.999999999Z"
 	if !a.Filter.Since.IsZero() {
 		f.Since = a.Filter.Since.UTC().Format(form)

@@ -58,7 +58,8 @@ type About struct {
 // its signature is over its bytes; one that holds anything else which cannot be
 // seen is none.
 func (a About) escaped() About {
-	for _, s := range []*string{&a.Station, &a.Name, &a.Role, &a.Jurisdiction, &a.Version, &a.Filter.Event, &a.Filter.About} {
+	for _, s := range []*string{&a.Station, &a.Name, &a.Role, &a.Jurisdiction, &a.Version, &a.Filter.Event, &a.Filter.About,
+		&a.Filter.Subject.Medium, &a.Filter.Subject.Package, &a.Filter.Subject.Manifest, &a.Filter.Subject.Station, &a.Filter.Subject.Person} {
 		*s = verdict.Escape(*s)
 	}
 	a.Filter.Outcome = audit.Outcome(verdict.Escape(string(a.Filter.Outcome)))

@@ -144,7 +144,8 @@ func TestForeignTextIsEscaped(t *testing.T) {
 		}
 	}
 	whose := about()
-	for _, p := range []*string{&whose.Station, &whose.Name, &whose.Role, &whose.Jurisdiction, &whose.Version, &whose.Checkpoint, &whose.Filter.About, &whose.Filter.Event} {
+	for _, p := range []*string{&whose.Station, &whose.Name, &whose.Role, &whose.Jurisdiction, &whose.Version, &whose.Checkpoint, &whose.Filter.About, &whose.Filter.Event,
+		&whose.Filter.Subject.Medium, &whose.Filter.Subject.Package, &whose.Filter.Subject.Manifest, &whose.Filter.Subject.Station, &whose.Filter.Subject.Person} {
 		*p = evil
 	}
 	whose.Filter.Outcome = audit.Outcome(evil)
@@ -240,7 +241,7 @@ func TestXMLIsValidAgainstThePublishedSchema(t *testing.T) {
 func documents(t *testing.T, format logexport.Format) map[string][]byte {
 	t.Helper()
 	full := about()
-	full.Filter = audit.Filter{From: 3, To: 999, Event: "package", About: "<x>", Outcome: audit.Held, Since: full.Generated, Until: full.Generated.AddDate(0, 0, 1)}
+	full.Filter = audit.Filter{From: 3, To: 999, Event: "package", About: "<x>", Subject: audit.Subject{Medium: "m", Person: "<y>"}, Outcome: audit.Held, Since: full.Generated, Until: full.Generated.AddDate(0, 0, 1)}
 	full.Entries, full.Checkpoint = 1000, "sallyport/us/maple-county/ems-1\n1000\nAAAA\n\n— sallyport BBBB\n"
 	docs := map[string][]byte{
 		"all":     write(t, format, about(), samples(), nil),

@@ -22,6 +22,7 @@ const (
 	OpQuarantineList = "quarantine.list" // NoArgs, Quarantine
 	OpQuarantineShow = "quarantine.show" // ItemArgs, Held
 	OpLogShow        = "log.show"        // LogArgs, Log
+	OpLogProve       = "log.prove"       // ProveArgs, Proof
 	OpTrustShow      = "trust.show"      // NoArgs, Trust
 	OpTrustInstall   = "trust.install"   // InstallArgs, Trust
 	OpTrustDelivery  = "trust.delivery"  // NoArgs, trust.Delivery: what is installed, to hand it on
@@ -204,8 +205,8 @@ type HeldFile struct {
 // LogArgs select entries of the audit log.
 type LogArgs struct {
 	audit.Filter
-	// Export asks for what an export needs: damaged places are named instead of
-	// ending it, the last checkpoint stands beside the entries, and an answer
+	// Export asks for what a reader of the whole needs: damaged places are named
+	// instead of ending it, the last checkpoint stands beside the entries, and an answer
 	// ends early when its entries are long.
 	Export bool `json:"export,omitzero"`
 }
@@ -214,10 +215,24 @@ type LogArgs struct {
 type Log struct {
 	Size    int64         `json:"size"` // entries in the whole log
 	Entries []audit.Entry `json:"entries"`
-	// These are only in the answer to an export.
+	// These are only in the answer to [LogArgs.Export].
 	Damage     []translog.Damage `json:"damage,omitempty"`
 	Next       int64             `json:"next,omitzero"`       // where to go on; 0: at the end
 	Checkpoint string            `json:"checkpoint,omitzero"` // signed note over at most Size entries
+}
+
+// ProveArgs name an entry of the audit log.
+type ProveArgs struct {
+	Entry int64 `json:"entry"`
+}
+
+// Proof shows that an entry is in the tree that a checkpoint signs.
+type Proof struct {
+	// Checkpoint is the signed note of the first one that seals the entry; empty
+	// when none does yet, and then there are no hashes.
+	Checkpoint string `json:"checkpoint"`
+	// Hashes are the audit path of RFC 6962, section 2.1.1, from the leaf up.
+	Hashes [][]byte `json:"hashes"`
 }
 
 // Trust shows the installed bundle.

@@ -242,6 +242,10 @@ func lockedStation(t *testing.T, n *node) {
 		}
 		asked[station.Quarantine](t, s, station.OpQuarantineList, station.NoArgs{})
 		asked[station.Document](t, s, station.OpTrustIdentity, station.NoArgs{})
+		asked[station.Log](t, s, station.OpLogShow, station.LogArgs{Export: true})
+		if _, err := ask[station.Proof](s, station.OpLogProve, station.ProveArgs{}, nil); err != nil && !strings.Contains(failure(t, err).Message, "cannot prove entry 0") {
+			t.Errorf("a proof: %v", err)
+		}
 		for op, args := range map[string]any{
 			station.OpSeal: note(t), station.OpTrustInstall: delivery(nil), station.OpAuthorityDraft: station.DraftArgs{}, station.OpLogAttest: station.AttestArgs{Nonce: strings.Repeat("00", 16)},
 			station.OpEnrolRequest: station.NoArgs{}, station.OpTally: station.TallyArgs{},

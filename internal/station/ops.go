@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 
 	"sallyport/internal/audit"
@@ -48,6 +49,8 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return with(c, s.showItem)
 	case OpLogShow:
 		return with(c, s.showLog)
+	case OpLogProve:
+		return with(c, s.prove)
 	case OpTrustShow:
 		return s.showTrust()
 	case OpTrustInstall:
@@ -91,7 +94,7 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 // leaves it as it is: a locked station still answers it.
 func readsOnly(op string) bool {
 	switch op {
-	case OpStatus, OpLogPeers, OpQuarantineList, OpQuarantineShow, OpLogShow, OpTrustShow, OpTrustDelivery, OpTrustRoot, OpTrustIdentity, OpTrustKey:
+	case OpStatus, OpLogPeers, OpQuarantineList, OpQuarantineShow, OpLogShow, OpLogProve, OpTrustShow, OpTrustDelivery, OpTrustRoot, OpTrustIdentity, OpTrustKey:
 		return true
 	}
 	return false
@@ -409,6 +412,27 @@ func (s *Station) showLog(a LogArgs) (any, error) {
 	out.Entries = p.Entries
 	if a.Export {
 		out.Damage, out.Next = p.Damage, p.Next
+	}
+	return out, nil
+}
+
+// prove shows under which checkpoint an entry is sealed.
+func (s *Station) prove(a ProveArgs) (any, error) {
+	if size := s.journal.Size(); a.Entry < 0 || a.Entry >= size {
+		return nil, control.Failf(control.CodeNotFound, "the log has no entry %d: it has %d, from 0 on", a.Entry, size)
+	}
+	out := Proof{Hashes: [][]byte{}}
+	c, signed, ok, err := s.journal.SealedBy(a.Entry)
+	if err == nil && ok {
+		out.Checkpoint = string(signed)
+		var path tlog.RecordProof
+		path, err = s.journal.ProveEntry(c.Size, a.Entry)
+		for _, h := range path {
+			out.Hashes = append(out.Hashes, h[:])
+		}
+	}
+	if err != nil {
+		return nil, control.Failf(control.CodeUnavailable, "cannot prove entry %d: %v; run 'sallyport-verify log'", a.Entry, err)
 	}
 	return out, nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Verdict is the outcome of one package, or of one medium.
@@ -242,6 +243,25 @@ func Escape(s string) string {
 		q = edges(q)
 	}
 	return q + cut
+}
+
+// Visible is [Escape] for text that may be escaped already, such as that of an
+// audit entry, and is whole: what cannot be seen as what it is becomes an escape
+// sequence, and what is one stays one.
+func Visible(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case strconv.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
 }
 
 // edges makes spaces at the edges of segments visible.

@@ -64,3 +64,17 @@ func TestEscapeShowsWhatCannotBeSeen(t *testing.T) {
 		}
 	}
 }
+
+// Visible shows the same of a text once and twice, and says all of it.
+func TestVisibleLeavesWhatIsEscaped(t *testing.T) {
+	long := strings.Repeat("x", 600)
+	for in, want := range map[string]string{
+		"plain": "plain", "日本語 \ufffd": "日本語 \ufffd", `a\x1b[31m`: `a\x1b[31m`, "a\x1b[31m": `a\x1b[31m`, "a\nb": `a\nb`,
+		"no\u00a0break": `no\u00a0break`, "\u202egpj": `\u202egpj`, "bad\xffutf8": `bad\xffutf8`, long: long, "": "",
+	} {
+		got := verdict.Visible(in)
+		if got != want || verdict.Visible(got) != got {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}

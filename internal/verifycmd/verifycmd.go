@@ -106,7 +106,7 @@ func (c *logCommand) run(ctx context.Context, stdout, stderr io.Writer) int {
 	}
 	opt.Origin = c.Origin
 	for _, name := range c.Witness {
-		b, err := readSmall(name)
+		b, err := readNote(name)
 		if err != nil {
 			fmt.Fprintln(stderr, "sallyport-verify:", err)
 			return ExitUsage

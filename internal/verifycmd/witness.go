@@ -1,6 +1,7 @@
 package verifycmd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,7 +12,7 @@ import (
 )
 
 type witnessCommand struct {
-	File string `arg:"" help:"The checkpoint: a signed note, or a document of Sallyport that carries one (a report of intake, evidence.json, an attestation)." type:"existingfile"`
+	File string `arg:"" help:"The checkpoint: a signed note, such as the text of a slip's QR code, or a JSON document of Sallyport that carries one (a report of intake, a slip, an attestation)." type:"existingfile"`
 	Dir  string `help:"Folder of the log that must hold what the checkpoint seals." required:"" type:"path" placeholder:"DIR"`
 	keys
 	JSON bool `name:"json" help:"Print the result as one line of JSON."`
@@ -38,11 +39,16 @@ func (c *witnessCommand) run(ctx context.Context, stdout, stderr io.Writer) int 
 }
 
 // readNote reads a checkpoint from a file that is one, or that is a JSON document
-// with a member "checkpoint".
+// with a member "checkpoint". What scanners and editors do to the ends of a text
+// is undone: no such change makes a checkpoint of what was none, for it is signed.
 func readNote(name string) ([]byte, error) {
 	b, err := readSmall(name)
-	if err != nil || len(b) == 0 || b[0] != '{' {
-		return b, err
+	if err != nil {
+		return nil, err
+	}
+	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
+	if len(b) == 0 || b[0] != '{' {
+		return append(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), '\n'), nil
 	}
 	note, err := translog.FindNote(b)
 	if err != nil {

@@ -32,21 +32,34 @@ func (s *session) story(medium string) (*story, error) {
 		st.entries, st.damage, st.checkpoint = append(st.entries, p.Entries...), append(st.damage, p.Damage...), p.Checkpoint
 		return nil
 	})
-	at := slices.IndexFunc(st.entries, func(e audit.Entry) bool { return e.Event == audit.MediumInserted && e.Fields["insertion"] != "" })
-	if err != nil || at < 0 {
+	if err != nil {
 		return st, err
 	}
-	in := st.entries[at]
-	_, err = s.logPages(audit.Filter{Event: "device"}, func(p *station.Log) error {
-		for _, e := range p.Entries {
-			if e.Subject.Medium == "" && e.Boot == in.Boot && e.Fields["insertion"] == in.Fields["insertion"] {
-				st.entries = append(st.entries, e)
+	related := func(family string, match func(*audit.Entry) bool) error {
+		_, err := s.logPages(audit.Filter{Event: family}, func(p *station.Log) error {
+			for _, e := range p.Entries {
+				if e.Subject.Medium != medium && match(&e) {
+					st.entries = append(st.entries, e)
+				}
 			}
+			return nil
+		})
+		return err
+	}
+	// What the register of media did for this reading.
+	if err := related("media", func(e *audit.Entry) bool { return e.Fields["reading"] == medium }); err != nil {
+		return st, err
+	}
+	if in := st.find(audit.MediumInserted); in != nil && in.Fields["insertion"] != "" {
+		boot, insertion := in.Boot, in.Fields["insertion"]
+		if err := related("device", func(e *audit.Entry) bool {
+			return e.Subject.Medium == "" && e.Boot == boot && e.Fields["insertion"] == insertion
+		}); err != nil {
+			return st, err
 		}
-		return nil
-	})
+	}
 	slices.SortFunc(st.entries, func(a, b audit.Entry) int { return int(a.Seq - b.Seq) })
-	return st, err
+	return st, nil
 }
 
 // verdict is the entry that judges the medium, nil while there is none.

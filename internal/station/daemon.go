@@ -2,11 +2,13 @@ package station
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
 	"sallyport/internal/reader"
+	"sallyport/internal/translog"
 )
 
 // deviceMode is the file mode type of a block device.
@@ -49,6 +52,9 @@ func Run(ctx context.Context, cfg *config.Config, opt Options, host Host) error 
 	// The intake asks again for each medium; this tells people before they insert one.
 	if s.sandbox = reader.Try(ctx, ReaderConfig(cfg, opt.Log)); s.sandbox != nil {
 		opt.Log.Error().Err(s.sandbox).Msg("the confined reader does not start")
+	}
+	if err := s.checkLog(ctx); err != nil {
+		return errors.Join(err, s.stop())
 	}
 	access, err := access(&cfg.Control)
 	listener := host.Listener
@@ -95,6 +101,32 @@ func Run(ctx context.Context, cfg *config.Config, opt Options, host Host) error 
 		err = errors.Join(err, cause)
 	}
 	return errors.Join(err, s.stop())
+}
+
+// checkLog reads the whole log as sallyport-verify does, which takes some three
+// seconds for a million entries, and locks the station when a place of it, however
+// old, is not what was recorded or cannot be read.
+func (s *Station) checkLog(ctx context.Context) error {
+	if s.locked != nil {
+		return nil
+	}
+	dir := filepath.Join(s.cfg.StateDir, logDir)
+	rep, err := audit.Verify(ctx, dir, translog.VerifyOptions{
+		Keys: []*ecdsa.PublicKey{s.tpm.LogSigner().Public()}, Origin: s.journal.Origin(), Anchor: s.identity.TPM.CheckAnchor,
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && rep.OK():
+		return nil
+	case err == nil && len(rep.Damage) > 0:
+		err = &rep.Damage[0]
+	case err == nil:
+		err = errors.New("no checkpoint speaks for it")
+	}
+	s.locked = lockedBy(dir, err)
+	s.opt.Log.Error().Err(err).Msg("the station is locked")
+	return nil
 }
 
 // access says who may call. Groups that the system does not know are an error:

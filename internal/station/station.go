@@ -263,9 +263,14 @@ func (s *Station) openLog(ctx context.Context) (err error) {
 		s.audit, err = audit.Open(ctx, s.journal, s.tpm.LogSigner(), audit.Options{})
 	}
 	if errors.Is(err, translog.ErrTampered) {
-		return fmt.Errorf("the audit log is damaged, so the station is locked: it takes no medium and seals nothing; what it holds can be read. Keep the folder %s as it is and run 'sallyport-verify log' on it with this station's log key: %w", dir, err)
+		return lockedBy(dir, err)
 	}
 	return err
+}
+
+// lockedBy says why a station is locked, and what to do.
+func lockedBy(dir string, why error) error {
+	return fmt.Errorf("the audit log is damaged, so the station is locked: it takes no medium and seals nothing; what it holds can be read. Keep the folder %s as it is and run 'sallyport-verify log' on it with this station's TPM identity: %w", dir, why)
 }
 
 // checkFloor holds log, trust bundle and store against what was recorded last.

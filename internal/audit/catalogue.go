@@ -13,6 +13,7 @@ const (
 	LogOpened    EventID = "log.opened"
 	LogRecovered EventID = "log.recovered"
 	LogPeer      EventID = "log.peer"
+	LogExported  EventID = "log.exported"
 
 	StationInit   EventID = "station.init"
 	StationStart  EventID = "station.start"
@@ -134,10 +135,11 @@ var catalogue = map[EventID]Definition{
 	LogOpened:    {Severity: Info, Meaning: "The audit log was opened for writing. Carries what a later start must know, so that it need not read further back: the intents without outcome and the latest trusted time.", Fields: []string{"entries", "sealed", "open_intents", "wall_floor", "hashes_rebuilt"}},
 	LogRecovered: {Severity: Warning, Meaning: "An interrupted write was found at the end of the log and cut off; the bytes are kept in the named file.", Fields: []string{"file", "offset", "bytes", "entry", "intact", "kept"}},
 
-	LogPeer: {Severity: Critical, Meaning: "The audit log of another station contradicts what it showed here before: it was forked or put back. Both checkpoints are signed with its key.", Fields: []string{"origin", "key_id", "entries", "root", "kept_entries", "kept_root"}},
+	LogExported: {Severity: Notice, Meaning: "The log, or a part of it, was written to a file for others.", Fields: []string{"format", "entries", "log_entries"}},
+	LogPeer:     {Severity: Critical, Meaning: "The audit log of another station contradicts what it showed here before: it was forked or put back. Both checkpoints are signed with its key.", Fields: []string{"origin", "key_id", "entries", "root", "kept_entries", "kept_root"}},
 
 	StationInit:   {Severity: Notice, Meaning: "The station was set up and got its keys.", Fields: []string{"station_id", "name", "role", "jurisdiction", "key_id", "counter", "origin", "software_tpm", "version"}},
-	StationStart:  {Severity: Info, Meaning: "The station's daemon started.", Fields: []string{"station_id", "role", "jurisdiction", "key_id", "version", "production", "trust_version", "pid"}},
+	StationStart:  {Severity: Info, Meaning: "The station's daemon started.", Fields: []string{"station_id", "role", "jurisdiction", "key_id", "version", "production", "trust_version", "root_version", "program_sha256", "pid"}},
 	StationStop:   {Severity: Info, Meaning: "The station's daemon stopped in order.", Fields: []string{"uptime_s"}},
 	ConfigLoaded:  {Severity: Info, Meaning: "The configuration was read and found valid.", Fields: []string{"path", "sha256", "production"}},
 	TPMReady:      {Severity: Info, Meaning: "The TPM answered and holds the keys and the counter of this station.", Fields: []string{"manufacturer", "vendor", "firmware", "software", "key_id", "counter", "counter_value", "clock", "resets", "restarts", "safe"}},

@@ -36,9 +36,7 @@ func (logExportCmd) Help() string {
 
 Times are as the station's clock had them; entries whose clock was not trusted are marked, and --from and --to find them where --since and --until may not. Damaged places are named in the export, whatever the filter.
 
-An export is a file like any other. To give it out sealed:
-
-    sallyport seal --kind log-export --audience '*' --device /dev/sdb log.json events.json
+An export is a file like any other; 'sallyport log seal' gives it out sealed.
 
 Exit status: 0 written, 3 written, but the log is damaged, 1 failed, 2 usage, 5 the station is not ready.`
 }
@@ -68,6 +66,7 @@ func (c *logExportCmd) Run(a *app) error {
 	if err = errors.Join(err, log.close()); err != nil {
 		return err
 	}
+	c.record(a, res)
 	if err := a.print(res, func(w io.Writer) { res.show(w) }); err != nil {
 		return err
 	}
@@ -75,6 +74,18 @@ func (c *logExportCmd) Run(a *app) error {
 		return exit{ExitHeld}
 	}
 	return nil
+}
+
+// record has the station note the export. A damaged log takes no entry; the export
+// is for those who find out why.
+func (c *logExportCmd) record(a *app, res exportResult) {
+	if c.Folder != "" || res.File == "" || res.Damaged > 0 {
+		return
+	}
+	args := station.ExportedArgs{Format: c.Format, Entries: res.Entries, LogEntries: res.LogEntries}
+	if err := a.do(station.OpLogExported, args, nil, &station.NoArgs{}); err != nil {
+		fmt.Fprintln(a.err, "sallyport: the export is not in the log:", err)
+	}
 }
 
 func (r *exportResult) show(w io.Writer) {

@@ -28,6 +28,7 @@ const (
 	OpTrustDelivery  = "trust.delivery"  // NoArgs, trust.Delivery: what is installed, to hand it on
 	OpTrustRoot      = "trust.root"      // NoArgs, Document: the present root
 	OpTrustIdentity  = "trust.identity"  // NoArgs, Document: the TPM identity
+	OpLogExported    = "log.exported"    // ExportedArgs, NoArgs: records an export
 	OpLogPeers       = "log.peers"       // NoArgs, Peers
 	OpLogAttest      = "log.attest"      // AttestArgs, Document: the answer
 	OpTrustKey       = "trust.key"       // KeyArgs, Document: a public key in PEM
@@ -65,6 +66,13 @@ const (
 	KeyForLog      = "log"      // the checkpoints of the audit log
 	KeyForPackages = "packages" // packages and, at an authority, trust bundles
 )
+
+// ExportedArgs say what was exported.
+type ExportedArgs struct {
+	Format     string `json:"format"`
+	Entries    int64  `json:"entries"`
+	LogEntries int64  `json:"log_entries"`
+}
 
 // Peers are the logs of other stations, as far as they have shown themselves here.
 type Peers struct {

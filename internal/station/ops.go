@@ -63,6 +63,8 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	case OpTrustIdentity:
 		body, err := s.identity.TPM.Encode()
 		return Document{Body: body, Fingerprint: s.identity.TPM.KeyID}, err
+	case OpLogExported:
+		return with(c, func(a ExportedArgs) (any, error) { return s.exported(ctx, c.Peer.UID, a) })
 	case OpLogPeers:
 		list, err := s.peers.Peers()
 		return Peers{list}, err
@@ -142,6 +144,17 @@ func (s *Station) clockNote() string {
 		return ""
 	}
 	return fmt.Sprintf("the clock went back: it shows %s, the log has seen %s; entries are marked until it is right again", now.Format(time.RFC3339), latest.Format(time.RFC3339))
+}
+
+// exported records that somebody wrote the log to a file.
+func (s *Station) exported(ctx context.Context, uid uint32, a ExportedArgs) (any, error) {
+	err := s.audit.Event(ctx, audit.Event{ID: audit.LogExported, Subject: audit.Subject{Person: "uid " + strconv.FormatUint(uint64(uid), 10)}, Fields: map[string]string{
+		"format": verdict.Escape(a.Format), "entries": strconv.FormatInt(a.Entries, 10), "log_entries": strconv.FormatInt(a.LogEntries, 10),
+	}})
+	if err != nil {
+		return nil, s.die(err)
+	}
+	return NoArgs{}, nil
 }
 
 // attest answers a live challenge about the log. Everything that is recorded is

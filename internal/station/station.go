@@ -9,9 +9,11 @@ package station
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -349,11 +351,17 @@ func (s *Station) logStart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.audit.Event(ctx, audit.Event{ID: audit.StationStart, Fields: map[string]string{
+	start := map[string]string{
 		"station_id": s.identity.ID, "role": s.identity.Role, "jurisdiction": s.identity.Jurisdiction, "key_id": s.tpm.KeyID(),
 		"version": Version(), "production": strconv.FormatBool(s.cfg.Production), "pid": strconv.Itoa(os.Getpid()),
-		"trust_version": strconv.FormatInt(s.trustVersion(), 10),
-	}}); err != nil {
+		"trust_version": strconv.FormatInt(s.trustVersion(), 10), "root_version": strconv.FormatInt(s.rootVersion(), 10),
+	}
+	if s.opt.Daemon { // not for each command, whose program is tens of megabytes too
+		if start["program_sha256"], err = programSHA256(); err != nil {
+			return err
+		}
+	}
+	if err := s.audit.Event(ctx, audit.Event{ID: audit.StationStart, Fields: start}); err != nil {
 		return err
 	}
 	if err := s.audit.Event(ctx, audit.Event{ID: audit.ConfigLoaded, Fields: map[string]string{
@@ -457,6 +465,21 @@ func readIdentity(dir string) (identity, error) {
 		return id, fmt.Errorf("cannot read %s: %w", identityFile, err)
 	}
 	return id, nil
+}
+
+// programSHA256 is that of the program that runs: which software it was, for
+// whoever reads the log (VVSG 2.0, 15.1).
+func programSHA256() (string, error) {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return "", fmt.Errorf("cannot read the running program: %w", err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", fmt.Errorf("cannot read the running program: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // Version is the program's version from its build information.

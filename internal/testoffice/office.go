@@ -94,7 +94,7 @@ func (o *Office) Found() (trust string, err error) {
 	if _, err := o.enrol(o.Elsewhere, o.rootFile()+".elsewhere", o.bundleFile()+".elsewhere", map[*Station]string{o.Stranger: sourceKinds}); err != nil {
 		return "", err
 	}
-	return o.enrol(o.Authority, o.rootFile(), o.bundleFile(), map[*Station]string{o.Source: sourceKinds, o.EMS: "results-report"})
+	return o.enrol(o.Authority, o.rootFile(), o.bundleFile(), map[*Station]string{o.Source: sourceKinds, o.EMS: "results-report,log-export"})
 }
 
 const sourceKinds = "election-definition,cvr-export,media-set"

@@ -169,7 +169,7 @@ func TestEveryHelpTeaches(t *testing.T) {
 			t.Errorf("sallyport --help does not say %q", words)
 		}
 	}
-	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "log export", "log events", "log attest",
+	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "quarantine list", "quarantine show", "log show", "log export", "log events", "log bundle", "log attest",
 		"trust show", "trust identity",
 		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",
 		"authority init", "authority adopt", "authority key", "authority new-key", "authority challenge", "authority admit", "authority revoke", "authority change",

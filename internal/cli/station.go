@@ -239,6 +239,7 @@ func showHeld(w io.Writer, h *station.Held) {
 type logCmd struct {
 	Show   logShowCmd   `cmd:"" help:"Print entries of the audit log."`
 	Export logExportCmd `cmd:"" help:"Write the audit log, or a part of it, to a file for others."`
+	Bundle logBundleCmd `cmd:"" help:"Write the evidence about one medium to a file that others can check."`
 	Events logEventsCmd `cmd:"" help:"Print the catalogue of events."`
 	Attest logAttestCmd `cmd:"" help:"Answer a live challenge: the last checkpoint, and the TPM's counter now."`
 }

@@ -47,6 +47,8 @@ type Policy interface {
 	manifest.Policy
 	// Evidence judges evidence.json of a verified package, nil when there is none.
 	Evidence(v *manifest.Verified, evidence []byte) error
+	// Version is that of the trust bundle which is asked, 0 without one.
+	Version() int64
 }
 
 // Config is what an Intake works with. All fields are needed, but Core, which

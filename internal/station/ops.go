@@ -60,6 +60,8 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	case OpTrustIdentity:
 		body, err := s.identity.TPM.Encode()
 		return Document{Body: body, Fingerprint: s.identity.TPM.KeyID}, err
+	case OpLogBundle:
+		return with(c, func(a BundleArgs) (any, error) { return s.opBundle(ctx, c, a) })
 	case OpLogAttest:
 		return with(c, func(a AttestArgs) (any, error) { return s.attest(ctx, a) })
 	case OpTrustKey:

@@ -53,7 +53,8 @@ var table = map[string]rule{
 	"internal/audit":      {"strictjson translog verdict", "the catalogue of events over the log"},
 	"internal/logexport":  {"audit strictjson translog verdict", "writes the log in others' formats; it needs no station to do so"},
 	"internal/slip":       {"verdict", "a page for people; what stands on it comes from the log, through its caller"},
-	"internal/verifycmd":  {"audit strictjson tpm/attest translog verdict", "the independent checker imports only the formats"},
+	"internal/evidence":   {"audit limit manifest strictjson tpm/attest translog trust verdict", "a format: it judges a file by the formats in it, and opens no store and no TPM"},
+	"internal/verifycmd":  {"audit evidence strictjson tpm/attest translog trust verdict", "the independent checker imports only the formats"},
 
 	"internal/tpm":    {"dsse tpm/attest verdict", "the only owner of the TPM"},
 	"internal/signer": {"dsse durable verdict", "keys of authorities outside a TPM; who is trusted is not its business"},
@@ -92,9 +93,9 @@ var table = map[string]rule{
 	"internal/hotplug":   {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},
 	"internal/control":   {"strictjson unixsock", "carries answers; how they are made stands behind its Handler"},
 	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
-	"internal/station":   {"audit authority config control custody dsse durable ems floor gossip hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
+	"internal/station":   {"audit authority config control custody dsse durable ems evidence floor gossip hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
-	"internal/cli":       {"audit authority config control custody durable ems eventlog fat32 hotplug intake limit logexport manifest medium naming reader signer slip station translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
+	"internal/cli":       {"audit authority config control custody durable ems eventlog evidence fat32 hotplug intake limit logexport manifest medium naming reader signer slip station translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -97,6 +97,7 @@ func TestEvidenceVerifiesWithOtherTools(t *testing.T) {
 		QuoteSig   []byte   `json:"quote_sig"`
 		Counter    []byte   `json:"counter"`
 		CounterSig []byte   `json:"counter_sig"`
+		Checkpoint string   `json:"checkpoint"`
 	}
 	var envelope struct {
 		Payload []byte `json:"payload"`
@@ -136,13 +137,16 @@ func TestEvidenceVerifiesWithOtherTools(t *testing.T) {
 	if r := quote(other, hex.EncodeToString(digest[:])); r.status == 0 {
 		t.Error("tpm2_checkquote takes other registers")
 	}
-	counted(t, evidence.Counter, digest, p.PackageID, envelope.Payload)
+	if !strings.HasPrefix(evidence.Checkpoint, "sallyport/") {
+		t.Fatalf("the evidence has no checkpoint of the sender's log: %q", evidence.Checkpoint)
+	}
+	counted(t, evidence.Counter, sha256.Sum256(slices.Concat([]byte("sallyport evidence v1\x00"), digest[:], []byte(evidence.Checkpoint))), p.PackageID, envelope.Payload)
 }
 
 // counted reads the counter's statement (TPM 2.0 Library Part 2, 10.12.8 and
 // 10.12.12): magic, type, signer's name, extra data, clock (17 bytes) and firmware
 // (8 bytes), then the index's name, an offset and its 8 bytes.
-func counted(t *testing.T, statement []byte, payload [32]byte, id string, manifest []byte) {
+func counted(t *testing.T, statement []byte, digest [32]byte, id string, manifest []byte) {
 	t.Helper()
 	field := func(from []byte) (value, rest []byte) {
 		if len(from) < 2 || len(from)-2 < int(binary.BigEndian.Uint16(from)) {
@@ -156,8 +160,8 @@ func counted(t *testing.T, statement []byte, payload [32]byte, id string, manife
 	}
 	_, rest := field(statement[6:])
 	extra, rest := field(rest)
-	if !bytes.Equal(extra, payload[:]) {
-		t.Errorf("the counter's statement is for %x, the payload has %x", extra, payload)
+	if !bytes.Equal(extra, digest[:]) {
+		t.Errorf("the counter's statement is for %x, payload and checkpoint have %x", extra, digest)
 	}
 	_, rest = field(rest[17+8:])
 	value, _ := field(rest[2:])

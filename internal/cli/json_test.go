@@ -29,7 +29,7 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 	if _, err := o.EMS.Sallyport("version"); err != nil {
 		t.Fatal(err)
 	}
-	p, err := o.Source.Seal("--audience", "*", "--kind", "election-definition", "--election", testoffice.ElectionID, o.Small("definition.json"))
+	p, err := o.Source.Seal("--audience", "*", "--stream", "json", "--kind", "election-definition", "--election", testoffice.ElectionID, o.Small("definition.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestEveryHelpTeaches(t *testing.T) {
 			t.Errorf("sallyport --help does not say %q", words)
 		}
 	}
-	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "slip", "quarantine list", "quarantine show", "log show", "log explain", "log export", "log seal", "log events", "log peers", "log attest",
+	commands := []string{"init", "status", "watch", "intake", "inspect", "seal", "seal-again", "slip", "quarantine list", "quarantine show", "log show", "log explain", "log export", "log seal", "log bundle", "log events", "log peers", "log attest",
 		"trust show", "trust identity",
 		"media list", "media show", "media register", "media prepare", "media seal", "media handover", "media receive", "media sanitise", "media retire", "media import",
 		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",

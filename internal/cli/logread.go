@@ -21,6 +21,7 @@ type logCmd struct {
 	Explain logExplainCmd `cmd:"" help:"Say in plain words what one entry means, and what seals it."`
 	Export  logExportCmd  `cmd:"" help:"Write the audit log, or a part of it, to a file for others."`
 	Seal    logSealCmd    `cmd:"" help:"Seal the audit log, or a part of it, as a package for others."`
+	Bundle  logBundleCmd  `cmd:"" help:"Write the evidence about one medium to a file that others can check."`
 	Events  logEventsCmd  `cmd:"" help:"Print the catalogue of events."`
 	Peers   logPeersCmd   `cmd:"" help:"What other stations' logs have shown here."`
 	Attest  logAttestCmd  `cmd:"" help:"Answer a live challenge: the last checkpoint, and the TPM's counter now."`

@@ -48,6 +48,8 @@ type Policy interface {
 	// Evidence judges evidence.json of a verified package, nil when there is none,
 	// and returns the checkpoint of the sender's log that is in it, if any.
 	Evidence(v *manifest.Verified, evidence []byte) (*translog.Sighting, error)
+	// Version is that of the trust bundle which is asked, 0 without one.
+	Version() int64
 }
 
 // Config is what an Intake works with. All fields are needed, but Core, which

@@ -124,7 +124,7 @@ func (r *run) verify(ctx context.Context, p *pack, policy Policy) error {
 			p.findings.add(*f)
 		}
 	}
-	outcome, fields := audit.Success, map[string]string{"after_ms": millis(r.cfg.Now().Sub(r.reading))}
+	outcome, fields := audit.Success, map[string]string{"after_ms": millis(r.cfg.Now().Sub(r.reading)), "trust_version": strconv.FormatInt(policy.Version(), 10)}
 	if payload != nil {
 		fields["kind"], fields["election_id"], fields["audience"] = p.report.Kind, payload.ElectionID, payload.Audience
 		fields["stream"], fields["package_seq"] = payload.Stream, strconv.FormatInt(payload.Seq, 10)

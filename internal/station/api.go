@@ -3,6 +3,7 @@ package station
 import (
 	"sallyport/internal/audit"
 	"sallyport/internal/ems"
+	"sallyport/internal/evidence"
 	"sallyport/internal/gossip"
 	"sallyport/internal/hotplug"
 	"sallyport/internal/intake"
@@ -30,6 +31,7 @@ const (
 	OpTrustIdentity  = "trust.identity"  // NoArgs, Document: the TPM identity
 	OpLogExported    = "log.exported"    // ExportedArgs, NoArgs: records an export
 	OpLogPeers       = "log.peers"       // NoArgs, Peers
+	OpLogBundle      = "log.bundle"      // BundleArgs, updates of BundlePart up to the one with the End
 	OpLogAttest      = "log.attest"      // AttestArgs, Document: the answer
 	OpTrustKey       = "trust.key"       // KeyArgs, Document: a public key in PEM
 
@@ -82,6 +84,27 @@ type Peers struct {
 // AttestArgs carry a live challenge: 16 to 64 bytes in hexadecimal digits.
 type AttestArgs struct {
 	Nonce string `json:"nonce"`
+}
+
+// BundleArgs name a medium by its id, an unambiguous beginning of it, or the id of
+// an item that came from it.
+type BundleArgs struct {
+	Medium string `json:"medium"`
+}
+
+// BundlePart is a part of a file of evidence.
+type BundlePart struct {
+	Data []byte     `json:"data"`
+	End  *BundleEnd `json:"end,omitzero"` // with the last part
+}
+
+// BundleEnd says what was handed out.
+type BundleEnd struct {
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+	// Report is what the check of it says under this station's own root, with its own
+	// TPM identity.
+	Report *evidence.Report `json:"report"`
 }
 
 // KeyArgs ask for one of the station's two keys.

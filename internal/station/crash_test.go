@@ -248,6 +248,7 @@ func (sc *scene) recovered(t *testing.T) {
 	sc.again(t, rep, admitted)
 	sc.tally(t, s)
 	sc.verdicts(t, s)
+	provable(t, s)
 	sc.ems.must(s.Close(context.Background()))
 	sc.ems.checkLog(translog.VerifyOptions{Keys: sc.keys, Origin: "sallyport/" + county + "/ems-1"})
 	sc.wholeItems(t)

@@ -68,6 +68,8 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 	case OpLogPeers:
 		list, err := s.peers.Peers()
 		return Peers{list}, err
+	case OpLogBundle:
+		return with(c, func(a BundleArgs) (any, error) { return s.opBundle(ctx, c, a) })
 	case OpLogAttest:
 		return with(c, func(a AttestArgs) (any, error) { return s.attest(ctx, a) })
 	case OpTrustKey:

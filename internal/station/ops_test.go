@@ -187,7 +187,7 @@ func TestQuarantineIsShown(t *testing.T) {
 			return asked[station.Held](t, s, station.OpQuarantineShow, station.ItemArgs{Item: list[0].Item[:4], Verify: true})
 		}
 		got := show()
-		if got.Item != list[0].Item || got.Intact != "yes" || len(got.Files) != 2 || got.Files[0].Name != "manifest.dsse.json" || len(got.Findings) != 1 {
+		if got.Item != list[0].Item || got.Intact != "yes" || len(got.Files) != 3 || got.Files[0].Name != "manifest.dsse.json" || len(got.Findings) != 1 {
 			t.Errorf("the item is shown as %+v", got)
 		}
 		pack := o.ems.cfg.StateDir + "/vault/held/" + got.Item + "/pack"

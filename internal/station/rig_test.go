@@ -377,7 +377,9 @@ func request(t testing.TB, kind manifest.Kind, contents map[string][]byte) stati
 // onMedium puts a sealed package among the files of a medium.
 func onMedium(files testmedia.Files, sealed station.Sealed, contents map[string][]byte) {
 	files["SALLYPORT/"+sealed.PackageID+"/manifest.dsse.json"] = sealed.Envelope
-	files["SALLYPORT/"+sealed.PackageID+"/evidence.json"] = sealed.Evidence
+	if sealed.Evidence != nil {
+		files["SALLYPORT/"+sealed.PackageID+"/evidence.json"] = sealed.Evidence
+	}
 	for path, data := range contents {
 		files["SALLYPORT/"+sealed.PackageID+"/data/"+path] = data
 	}

@@ -34,6 +34,30 @@ func RotationVersion(name string) (version int64, ok bool) {
 	return version, ok1 && ok2 && err == nil && version > 1 && RotationName(version) == name
 }
 
+// Follow verifies a delivery from a root on, without a store: what a store makes
+// of it that has installed nothing but this root. It returns the roots that were
+// passed, the first and the last included, and the bundle, which the last of them
+// or an earlier one signed; nil when the delivery has none. Whether there is a newer
+// one is not its business. Errors are findings.
+func Follow(root *Root, d Delivery) (passed []*Root, t *Trusted, err error) {
+	if len(d.Rotations) > MaxRotations {
+		return nil, nil, verdict.New(verdict.OverLimit, "trust root", "there are %d rotations, at most %d are followed", len(d.Rotations), MaxRotations)
+	}
+	if _, passed, err = (state{pinned: root, root: root}).follow(d.Rotations); err != nil || d.Bundle == nil {
+		return passed, nil, err
+	}
+	for i, r := range slices.Backward(passed) {
+		next, oerr := Open(d.Bundle, r)
+		if oerr == nil {
+			return passed, next, nil
+		}
+		if i == len(passed)-1 {
+			err = oerr // of the root that should have signed
+		}
+	}
+	return passed, nil, err
+}
+
 // ReadDelivery reads the content of a package of the kind trust-bundle, which
 // was verified and stored. It verifies no signature: see [Store.Install]. What
 // does not belong there is a content-invalid finding.

@@ -31,6 +31,9 @@ func (t *Trusted) Policy(root *Root, self Self) Policy {
 	return Policy{t, root, self}
 }
 
+// Version is that of the bundle which is asked, 0 without one.
+func (p Policy) Version() int64 { return p.t.Version() }
+
 // Key implements manifest.Policy. A key that is revoked for all sequence
 // numbers is refused here, before any arithmetic. What the bundle says of a key
 // goes before what the root says of it: a revoked one stays revoked.

@@ -187,6 +187,13 @@ func (s *Store) Root() *Root {
 	return s.now.root
 }
 
+// Pinned returns the root that this store began with; nil as [Store.Root].
+func (s *Store) Pinned() *Root {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.pinned
+}
+
 // Current returns the installed bundle, or a trust-missing finding.
 func (s *Store) Current() (*Trusted, error) {
 	s.mu.Lock()

@@ -180,6 +180,9 @@ func (it *Item) Reasons() []verdict.Finding {
 // Bytes returns how many bytes of content are stored.
 func (it *Item) Bytes() int64 { return it.head.pack - blockSize }
 
+// Cut says that the stage ended before its sources did: ErrPartial.
+func (it *Item) Cut() bool { return it.head.cut }
+
 // Count returns how many files are stored.
 func (it *Item) Count() int { return int(it.head.count) }
 

@@ -35,6 +35,7 @@ const (
 type commandLine struct {
 	Log     logCommand     `cmd:"" help:"Check an audit log: every entry, every checkpoint and its anchor, and that nothing was changed, cut out, inserted or swapped."`
 	Witness witnessCommand `cmd:"" help:"Check a checkpoint that was kept elsewhere (a receipt, a slip, evidence) against a log."`
+	Bundle  bundleCommand  `cmd:"" help:"Check the evidence about one medium ('sallyport log bundle')."`
 	Attest  attestCommand  `cmd:"" help:"Check a station's answer to a live challenge ('sallyport log attest')."`
 }
 
@@ -52,7 +53,7 @@ type logCommand struct {
 	JSON    bool     `name:"json" help:"Print the result as one line of JSON."`
 }
 
-const description = `Independent checker of Sallyport's logs. It needs the files and public keys, no station, TPM or network.
+const description = `Independent checker of Sallyport's logs and evidence. It needs the files and public keys, no station, TPM or network.
 
 Exit codes: 0 intact, 2 wrong command line or key file, 3 damaged or tampered with, 5 could not be checked.`
 
@@ -92,6 +93,8 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) (code in
 	switch command, _, _ := strings.Cut(parsed.Command(), " "); command {
 	case "witness":
 		return cl.Witness.run(ctx, stdout, stderr)
+	case "bundle":
+		return cl.Bundle.run(stdout, stderr)
 	case "attest":
 		return cl.Attest.run(ctx, stdout, stderr)
 	}
@@ -217,15 +220,17 @@ func subject(s audit.Subject) string {
 }
 
 // readSmall reads a file of at most 64 KiB.
-func readSmall(name string) ([]byte, error) {
+func readSmall(name string) ([]byte, error) { return readFile(name, 64<<10) }
+
+// readFile reads a file of at most so many bytes.
+func readFile(name string, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", name, err)
 	}
 	defer f.Close()
-	const most = 64 << 10
 	b, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && len(b) > most {
+	if err == nil && int64(len(b)) > most {
 		err = fmt.Errorf("more than %d bytes", most)
 	}
 	if err != nil {

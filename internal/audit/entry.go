@@ -3,13 +3,12 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"sallyport/internal/strictjson"
-	"sallyport/internal/translog"
 	"sallyport/internal/verdict"
 )
 
@@ -55,6 +54,8 @@ type Entry struct {
 
 const (
 	wallFormat = "2006-01-02T15:04:05.000000Z"
+	// bootForm is that of /proc/sys/kernel/random/boot_id.
+	bootForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 	// maxText bounds each text of an entry in bytes. With every field of the
 	// largest event at this size, quoted, an entry stays under
 	// translog.MaxEntry.
@@ -63,20 +64,30 @@ const (
 	cutText = 1024
 )
 
-// bootID is the form of /proc/sys/kernel/random/boot_id.
-var bootID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-
-// Parse decodes one entry. It accepts only what [Entry.Encode] makes, and only
-// what stands in the catalogue.
-func Parse(data []byte) (*Entry, error) {
-	var e Entry
-	if err := strictjson.DecodeCanonical(data, &e, translog.MaxEntry); err != nil {
-		return nil, err
+// hasForm says whether s is written as form, in which 0 stands for a digit, x for
+// a lower-case hexadecimal digit and everything else for itself.
+func hasForm(s, form string) bool {
+	if len(s) != len(form) {
+		return false
 	}
-	if err := e.check(); err != nil {
-		return nil, err
+	for i := range len(s) {
+		c, digit := s[i], '0' <= s[i] && s[i] <= '9'
+		switch form[i] {
+		case '0':
+			if !digit {
+				return false
+			}
+		case 'x':
+			if !digit && (c < 'a' || c > 'f') {
+				return false
+			}
+		default:
+			if c != form[i] {
+				return false
+			}
+		}
 	}
-	return &e, nil
+	return true
 }
 
 // Encode returns the canonical JSON of e, or says why it is no valid entry.
@@ -98,25 +109,8 @@ func (e *Entry) Time() time.Time {
 
 // check holds every rule that one entry alone can keep or break.
 func (e *Entry) check() error {
-	if e.Seq < 0 || e.MonoUS < 0 {
-		return errors.New("a negative seq or mono_us")
-	}
-	if !bootID.MatchString(e.Boot) {
-		return fmt.Errorf("%q is no boot id", verdict.Escape(e.Boot))
-	}
-	if t, err := time.Parse(wallFormat, e.Wall); err != nil || t.Format(wallFormat) != e.Wall {
-		return fmt.Errorf("%q is no time of the form %s", verdict.Escape(e.Wall), wallFormat)
-	}
-	if err := e.Event.allows(e.Phase, e.Outcome, e.Fields); err != nil {
+	if err := e.checkStory(); err != nil {
 		return err
-	}
-	switch {
-	case e.Phase != PhaseEvent && e.Phase != PhaseIntent && e.Phase != PhaseOutcome:
-		return fmt.Errorf("%q is no phase", verdict.Escape(string(e.Phase)))
-	case e.Phase == PhaseOutcome && (e.Ref <= 0 || e.Ref >= e.Seq):
-		return fmt.Errorf("the outcome refers to entry %d, which cannot be its intent", e.Ref)
-	case e.Phase != PhaseOutcome && e.Ref != 0:
-		return errors.New("only an outcome refers to another entry")
 	}
 	for _, s := range []string{e.Subject.Medium, e.Subject.Package, e.Subject.Manifest, e.Subject.Station, e.Subject.Person} {
 		if !plain(s) {
@@ -131,13 +125,50 @@ func (e *Entry) check() error {
 	return nil
 }
 
+// checkStory is check for an entry whose texts are known to be plain.
+func (e *Entry) checkStory() error {
+	if e.Seq < 0 || e.MonoUS < 0 {
+		return errors.New("a negative seq or mono_us")
+	}
+	if !hasForm(e.Boot, bootForm) {
+		return fmt.Errorf("%q is no boot id", verdict.Escape(e.Boot))
+	}
+	if !isWall(e.Wall) {
+		return fmt.Errorf("%q is no time of the form %s", verdict.Escape(e.Wall), wallFormat)
+	}
+	if err := e.Event.allows(e.Phase, e.Outcome, e.Fields); err != nil {
+		return err
+	}
+	switch {
+	case e.Phase != PhaseEvent && e.Phase != PhaseIntent && e.Phase != PhaseOutcome:
+		return fmt.Errorf("%q is no phase", verdict.Escape(string(e.Phase)))
+	case e.Phase == PhaseOutcome && (e.Ref <= 0 || e.Ref >= e.Seq):
+		return fmt.Errorf("the outcome refers to entry %d, which cannot be its intent", e.Ref)
+	case e.Phase != PhaseOutcome && e.Ref != 0:
+		return errors.New("only an outcome refers to another entry")
+	}
+	return nil
+}
+
+// isWall says whether s is a time as wallFormat writes it: time.Parse takes other
+// spellings too, and is slow for something that is done for each entry read.
+func isWall(s string) bool {
+	if !hasForm(s, "0000-00-00T00:00:00.000000Z") {
+		return false
+	}
+	two := func(at int) int { return int(s[at]-'0')*10 + int(s[at+1]-'0') }
+	year, month, day := two(0)*100+two(2), time.Month(two(5)), two(8)
+	y, m, d := time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Date()
+	return y == year && m == month && d == day && two(11) < 24 && two(14) < 60 && two(17) < 60
+}
+
 // plain says whether s may stand in an entry.
 func plain(s string) bool {
 	if len(s) > maxText || !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
-		if !strconv.IsGraphic(r) {
+		if (r < ' ' || r > '~') && !strconv.IsGraphic(r) {
 			return false
 		}
 	}
@@ -166,6 +197,12 @@ func clean(s string) string {
 
 func (s Subject) cleaned() Subject {
 	return Subject{clean(s.Medium), clean(s.Package), clean(s.Manifest), clean(s.Station), clean(s.Person)}
+}
+
+// clone is a copy that holds no memory but its own: texts that were parsed are
+// pieces of their whole entry.
+func (s Subject) clone() Subject {
+	return Subject{strings.Clone(s.Medium), strings.Clone(s.Package), strings.Clone(s.Manifest), strings.Clone(s.Station), strings.Clone(s.Person)}
 }
 
 func cleanFields(in map[string]string) map[string]string {

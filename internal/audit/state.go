@@ -103,7 +103,7 @@ func readState(log *translog.Log) (state, error) {
 			closed[e.Ref] = true
 		case PhaseIntent:
 			if !closed[i] {
-				s.open[i] = Entry{Seq: i, Event: e.Event}
+				s.open[i] = Entry{Seq: i, Event: EventID(strings.Clone(string(e.Event)))}
 			}
 		}
 		list, ok := e.Fields["open_intents"]
@@ -125,7 +125,7 @@ func readState(log *translog.Log) (state, error) {
 			if err != nil {
 				return s, err
 			}
-			s.open[n] = Entry{Seq: n, Event: in.Event}
+			s.open[n] = Entry{Seq: n, Event: EventID(strings.Clone(string(in.Event)))}
 		}
 		if f := e.Fields["wall_floor"]; f != none {
 			if _, err := time.Parse(wallFormat, f); err != nil {

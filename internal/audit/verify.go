@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sallyport/internal/translog"
 )
@@ -49,6 +50,9 @@ type verifier struct {
 	boot  string
 	mono  int64
 	floor string
+
+	entry  Entry             // the one at hand
+	fields map[string]string // where its fields are
 }
 
 // Verify checks an audit log in a folder with nothing but public keys: all of
@@ -59,7 +63,7 @@ func Verify(ctx context.Context, dir string, opt translog.VerifyOptions) (*Repor
 	if opt.Visit != nil {
 		return nil, errors.New("cannot verify the audit log: Visit is taken")
 	}
-	v := &verifier{rep: &Report{}, open: map[int64]OpenIntent{}}
+	v := &verifier{rep: &Report{}, open: map[int64]OpenIntent{}, fields: map[string]string{}}
 	opt.Visit = v.visit
 	tr, err := translog.Verify(ctx, dir, opt)
 	if err != nil {
@@ -83,8 +87,8 @@ func (v *verifier) visit(raw translog.Entry) error {
 		v.gap = true
 	}
 	v.next = raw.Index + 1
-	e, err := Parse(raw.Data)
-	if err != nil {
+	e := &v.entry
+	if err := e.parse(raw.Data, v.fields); err != nil {
 		v.gap = true
 		return fmt.Errorf("not a valid audit entry: %w", err)
 	}
@@ -134,7 +138,7 @@ func (v *verifier) pairs(e *Entry) error {
 			v.more, v.open = true, nil
 			return nil
 		}
-		v.open[e.Seq] = OpenIntent{e.Seq, e.Event, e.Subject}
+		v.open[e.Seq] = OpenIntent{e.Seq, EventID(strings.Clone(string(e.Event))), e.Subject.clone()}
 	case PhaseOutcome:
 		in, ok := v.open[e.Ref]
 		if !ok && v.gap {

@@ -5,11 +5,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"sallyport/internal/audit"
+	"sallyport/internal/strictjson"
 	"sallyport/internal/translog"
 )
 
@@ -129,6 +131,10 @@ func TestEntriesOutsideTheSchemaAreRefused(t *testing.T) {
 	if e, err := audit.Parse(good); err != nil || e.Event != audit.PackageStage {
 		t.Fatalf("%+v, %v", e, err)
 	}
+	leap := bytes.Replace(good, []byte("2026-11-03"), []byte("2024-02-29"), 1)
+	if e, err := audit.Parse(leap); err != nil || e.Time().Day() != 29 {
+		t.Errorf("29 February 2024: %v, %v", e, err)
+	}
 	for name, r := range map[string][2]string{
 		"white space":          {`{"seq"`, `{ "seq"`},
 		"unknown member":       {`{"seq"`, `{"x":1,"seq"`},
@@ -144,6 +150,15 @@ func TestEntriesOutsideTheSchemaAreRefused(t *testing.T) {
 		"boot id":              {bootA, strings.ToUpper("aaaa") + bootA[4:]},
 		"local time":           {`.000000Z`, `.000000+01:00`},
 		"thirteenth month":     {`2026-11`, `2026-13`},
+		"month zero":           {`2026-11`, `2026-00`},
+		"30 February":          {`2026-11-03`, `2026-02-30`},
+		"29 February":          {`2026-11-03`, `2026-02-29`},
+		"day zero":             {`2026-11-03`, `2026-11-00`},
+		"hour 24":              {`T07:`, `T24:`},
+		"minute 60":            {`T07:00:`, `T07:60:`},
+		"second 60":            {`T07:00:0`, `T07:00:6`},
+		"comma in the time":    {`.000000Z`, `,000000Z`},
+		"letter in the time":   {`2026-11`, `2o26-11`},
 		"unprintable text":     {`"files":"3"`, "\"files\":\"\u202e\""},
 		"text over the limit":  {`"files":"3"`, `"files":"` + strings.Repeat("3", 2101) + `"`},
 		"empty fields":         {`"fields":{"files":"3"}`, `"fields":{}`},
@@ -256,8 +271,9 @@ func TestEveryOutcomeHasADispositionOfSP1500_101(t *testing.T) {
 	}
 }
 
-// FuzzParse feeds any bytes to the entry parser. Property: what it accepts it
-// encodes to the same bytes, and holds no unprintable text.
+// FuzzParse feeds any bytes to the entry parser. Properties: what it accepts the
+// strict codec accepts as well, with the same result, and encodes to the same
+// bytes; it holds no unprintable text.
 func FuzzParse(f *testing.F) {
 	seed := audit.Entry{Seq: 9, Boot: bootA, MonoUS: 5, Wall: "2026-11-03T07:00:00.000000Z", WallTrusted: true, Event: audit.PackageStage, Phase: audit.PhaseOutcome,
 		Ref: 4, Subject: audit.Subject{Package: "p"}, Outcome: audit.Held, Fields: map[string]string{"files": "3", "detail": "x"}}
@@ -268,10 +284,29 @@ func FuzzParse(f *testing.F) {
 	f.Add(b)
 	f.Add([]byte(`{"seq":0,"boot":"` + bootA + `","mono_us":0,"wall":"2026-11-03T07:00:00.000000Z","wall_trusted":false,"event":"log.opened","phase":"event"}`))
 	f.Add([]byte(`{}`))
+	for _, edit := range [][2]string{ // what the quick way of the parser must leave to the codec, or refuse
+		{`"detail":"x"`, `"detail":"a \"quoted\" \\ word"`}, {`"detail":"x"`, `"detail":"Maß"`}, {`"detail":"x"`, `"detail":""`}, {`"detail":"x"`, `"detail":"\u0041"`},
+		{`"detail":"x","files":"3"`, `"files":"3","detail":"x"`}, {`"detail":"x"`, `"files":"3"`}, {`"fields":{"detail":"x","files":"3"}`, `"fields":{}`},
+		{`"seq":9`, `"seq":09`}, {`"seq":9`, `"seq":9007199254740991`}, {`"seq":9`, `"seq":9007199254740992`}, {`"seq":9`, `"seq":999999999999999`}, {`"seq":9`, `"seq":-9`}, {`"seq":9`, `"seq":`},
+		{`"ref":4`, `"ref":0`}, {`"subject":{"package":"p"}`, `"subject":{}`}, {`"subject":{"package":"p"}`, `"subject":{"package":""}`},
+		{`"subject":{"package":"p"}`, `"subject":{"medium":"m","package":"p","manifest":"f","station":"s","person":"q"}`}, {`"subject":{"package":"p"}`, `"subject":{"package":"p","medium":"m"}`},
+		{`"subject":{"package":"p"}`, `"subject":{"package":"p",}`}, {`"subject":{"package":"p"}`, `"subject":{"package":"p","package":"p"}`}, {`"outcome":"held"`, `"outcome":""`},
+		{`true`, `false`}, {`true`, `null`}, {`}}`, `}} `}, {`}}`, `}`}, {`"detail":"x",`, `"detail":"x"`},
+	} {
+		in := bytes.Replace(b, []byte(edit[0]), []byte(edit[1]), 1)
+		if bytes.Equal(in, b) {
+			f.Fatalf("%s is not in %s", edit[0], b)
+		}
+		f.Add(in)
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		e, err := audit.Parse(in)
 		if err != nil {
 			return
+		}
+		var strict audit.Entry
+		if err := strictjson.DecodeCanonical(in, &strict, translog.MaxEntry); err != nil || !reflect.DeepEqual(&strict, e) {
+			t.Fatalf("%q is %+v, and for the codec %+v, %v", in, e, strict, err)
 		}
 		out, err := e.Encode()
 		if err != nil || !bytes.Equal(in, out) {

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,14 +22,22 @@ import (
 )
 
 func main() {
+	if dir := os.Getenv(openOrder); dir != "" {
+		if err := openLog(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	bin := flag.String("bin", "bin", "folder of the built programs")
 	mib := flag.Int("mib", 4096, "size of the large package in MiB; 0 leaves it out")
 	small := flag.Int("files", 20_000, "number of small files; 0 leaves them out")
 	mediaMiB := flag.Int("media-mib", 1024, "size of the file on media of each file system in MiB; 0 leaves them out")
 	mediaFiles := flag.Int("media-files", 100_000, "number of files on media that are listed; 0 leaves them out")
+	entries := flag.Int("log-entries", 1_000_000, "number of entries of the audit log that is checked and opened; 0 leaves the log out")
 	rounds := flag.Int("rounds", 3, "how often each thing is measured (the slowest one time less); the median counts")
 	flag.Parse()
-	if err := run(*bin, sizes{*mib, *small, *mediaMiB, *mediaFiles}, *rounds); err != nil {
+	if err := run(*bin, sizes{*mib, *small, *mediaMiB, *mediaFiles, *entries}, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -38,6 +47,7 @@ func main() {
 type sizes struct {
 	mib, small           int
 	mediaMiB, mediaFiles int
+	entries              int
 }
 
 func run(bin string, of sizes, rounds int) (err error) {
@@ -62,6 +72,11 @@ func run(bin string, of sizes, rounds int) (err error) {
 			return err
 		}
 	}
+	if of.entries > 0 {
+		if err := b.log(of.entries); err != nil {
+			return err
+		}
+	}
 	err = b.media(of.mediaMiB, of.mediaFiles)
 	b.print()
 	return err
@@ -69,12 +84,13 @@ func run(bin string, of sizes, rounds int) (err error) {
 
 // bench is one run.
 type bench struct {
-	office *testoffice.Office
-	rounds int
-	sums   string // of the files of the image under test, for sha256sum -c
-	rows   []row
-	core   int64 // highest resident memory of sallyportd, bytes
-	reader int64 // of sallyport-reader
+	office          *testoffice.Office
+	rounds          int
+	sums            string // of the files of the image under test, for sha256sum -c
+	rows            []row
+	core            int64 // highest resident memory of sallyportd, bytes
+	reader          int64 // of sallyport-reader
+	checker, opener int64 // of sallyport-verify over the large log, and of opening it
 }
 
 // row is one line of the table.
@@ -109,16 +125,23 @@ func (b *bench) print() {
 			if d == 0 {
 				return "–"
 			}
-			return fmt.Sprintf("%.2f s = %.4g %s", d.Seconds(), r.amount/d.Seconds(), r.unit)
+			return fmt.Sprintf("%.4g s = %.4g %s", d.Seconds(), r.amount/d.Seconds(), r.unit)
 		}
 		wanted, below := r.wanted()
 		if below {
 			wanted += "  BELOW"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%.2f\t%s\n", r.what, rate(r.ours), r.peer, rate(r.theirs), r.theirs.Seconds()/r.ours.Seconds(), wanted)
+		ratio := "–"
+		if r.theirs > 0 {
+			ratio = fmt.Sprintf("%.2f", r.theirs.Seconds()/r.ours.Seconds())
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.what, rate(r.ours), cmp.Or(r.peer, "–"), rate(r.theirs), ratio, wanted)
 	}
 	tw.Flush()
 	fmt.Printf("peak resident memory: sallyportd %d MiB (≤ 128 wanted), sallyport-reader %d MiB (≤ 64 wanted)\n", b.core>>20, b.reader>>20)
+	if b.checker > 0 {
+		fmt.Printf("peak resident memory over the large log: sallyport-verify %d MiB (≤ 200 wanted), opening it %d MiB\n", b.checker>>20, b.opener>>20)
+	}
 }
 
 func median(d []time.Duration) time.Duration {

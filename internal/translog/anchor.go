@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,13 +48,24 @@ func (l *Log) openAnchors(write bool) (*Cut, error) {
 	return cut, nil
 }
 
-// surplus is the damage of a log with more anchors than checkpoints.
+// surplus is the damage of a log with more anchors than checkpoints, or with fewer
+// than an interrupted write leaves.
 func (l *Log) surplus() error {
-	if l.anchors.count <= l.ckCount {
+	d := &Damage{File: fileAnchors, Offset: l.anchors.size, Entry: -1, Until: -1}
+	missing := l.ckCount - l.anchors.count
+	switch {
+	case missing < 0:
+		d.Detail = fmt.Sprintf("there are %d anchors and %d checkpoints", l.anchors.count, l.ckCount)
+	case missing > 1 && l.opt.Anchor != nil:
+		d.Detail = unanchored(missing)
+	default:
 		return nil
 	}
-	return &Damage{File: fileAnchors, Offset: headerSize, Entry: -1, Until: -1,
-		Detail: fmt.Sprintf("there are %d anchors and %d checkpoints", l.anchors.count, l.ckCount)}
+	return d
+}
+
+func unanchored(missing int64) string {
+	return fmt.Sprintf("the last %d checkpoints have no anchor; an interrupted write leaves at most one without", missing)
 }
 
 // lastFrame reads all frames of a file and returns its torn tail, nil when it
@@ -89,9 +101,6 @@ func (l *Log) anchor(ctx context.Context) error {
 	l.mu.Unlock()
 	if err != nil || l.opt.Anchor == nil || missing == 0 {
 		return err
-	}
-	if missing > 1 {
-		return fmt.Errorf("cannot anchor the log: %d checkpoints before the last one have no anchor", missing-1)
 	}
 	data, err := l.opt.Anchor.Anchor(ctx, sha256.Sum256(note))
 	if err == nil && (len(data) < 1 || len(data) > MaxEntry) {
@@ -132,10 +141,9 @@ func (l *Log) LastAnchor() (data []byte, ok bool, err error) {
 	return data, err == nil, err
 }
 
-// verifyAnchors holds each anchor against its checkpoint.
+// verifyAnchors holds each anchor against its checkpoint. What is wrong with the
+// checkpoints is reported elsewhere.
 func (v *verifier) verifyAnchors(dir, origin string) error {
-	// Anchors first: what they anchor is in the file that is opened after them,
-	// even while another process writes.
 	f, fs, err := framedFile(dir, fileAnchors, magicAnchors, origin, false)
 	if f != nil {
 		defer f.Close()
@@ -148,51 +156,94 @@ func (v *verifier) verifyAnchors(dir, origin string) error {
 		defer ck.Close()
 	}
 	if err != nil {
-		return nil // found already
-	}
-	damage := func(off int64, format string, args ...any) {
-		v.rep.add(Damage{File: fileAnchors, Offset: off, Entry: -1, Until: -1, Detail: fmt.Sprintf(format, args...)})
-	}
-	cut, err := lastFrame(fileAnchors, fs, func(fr frame) {
-		note, err := notes.read()
-		if err != nil {
-			damage(fr.off, "anchor %d: its checkpoint cannot be read", fr.index)
-			return
+		var d *Damage
+		if errors.As(err, &d) {
+			return nil
 		}
-		v.rep.Anchored++
-		if v.opt.Anchor == nil {
-			return
-		}
-		n, err := v.opt.Anchor(sha256.Sum256(note.data), fr.data)
-		switch {
-		case err != nil:
-			damage(fr.off, "anchor %d: %v", fr.index, err)
-		case n <= v.rep.Counter:
-			damage(fr.off, "anchor %d: the counter stands at %d, at the anchor before it stood at %d", fr.index, n, v.rep.Counter)
-		default:
-			v.rep.Counter = n
-		}
-	})
-	if err := v.note(err); err != nil {
 		return err
 	}
-	if cut != nil {
-		v.rep.Torn = append(v.rep.Torn, *cut)
+	// While a station is at work, anchors up to here must have their checkpoints
+	// there, and all but the last of those checkpoints their anchors by now.
+	early := fs.size
+	st, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	var missing int64
+	fs.size = st.Size()
+	fs.seek(headerSize, 0)
+	known, quiet := frame{index: -1}, &Report{}
 	for {
-		if _, err := notes.read(); err != nil {
+		fr, ok, torn, err := v.rep.nextFrame(fileAnchors, fs)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return v.unanchored(quiet, notes, fs, torn)
+		}
+		for more := true; more && known.index < fr.index; {
+			next, ok, _, err := quiet.nextFrame(fileCheckpoints, notes)
+			if err != nil {
+				return err
+			}
+			if more = ok; ok {
+				known = next
+			}
+		}
+		switch {
+		case known.index == fr.index:
+			v.checkAnchor(fr, sha256.Sum256(known.data))
+		case known.index < fr.index && fr.off < early:
+			v.anchorDamage(fr.off, "anchor %d: there is no checkpoint %d", fr.index, fr.index)
+		}
+	}
+}
+
+func (v *verifier) anchorDamage(off int64, format string, args ...any) {
+	v.rep.add(Damage{File: fileAnchors, Offset: off, Entry: -1, Until: -1, Detail: fmt.Sprintf(format, args...)})
+}
+
+// checkAnchor holds an anchor against the SHA-256 of its checkpoint's note.
+func (v *verifier) checkAnchor(fr frame, note [32]byte) {
+	v.rep.Anchored++
+	if v.opt.Anchor == nil {
+		return
+	}
+	n, err := v.opt.Anchor(note, fr.data)
+	switch {
+	case err != nil:
+		v.anchorDamage(fr.off, "anchor %d: %v", fr.index, err)
+	case n <= v.rep.Counter:
+		v.anchorDamage(fr.off, "anchor %d: the counter stands at %d, at the anchor before it stood at %d", fr.index, n, v.rep.Counter)
+	default:
+		v.rep.Counter = n
+	}
+}
+
+// unanchored looks at the checkpoints behind the last anchor. An interrupted write
+// leaves one; a damaged anchor, which was reported, another.
+func (v *verifier) unanchored(quiet *Report, notes, fs *frames, torn bool) error {
+	missing := int64(0)
+	for {
+		fr, ok, _, err := quiet.nextFrame(fileCheckpoints, notes)
+		if err != nil {
+			return err
+		}
+		if !ok {
 			break
+		}
+		if missing == 0 && !torn && fs.off < fs.size && fr.index == fs.next {
+			continue
 		}
 		missing++
 	}
 	switch {
-	case missing > 1 && v.opt.Anchor != nil:
-		damage(headerSize, "the last %d checkpoints have no anchor; an interrupted write leaves at most one without", missing)
-	case missing > 0 && v.opt.Anchor != nil:
-		v.rep.Notes = append(v.rep.Notes, "the last checkpoint has no anchor: the station was interrupted, or is at work")
 	case v.opt.Anchor == nil && v.rep.Anchored > 0:
 		v.rep.Notes = append(v.rep.Notes, fmt.Sprintf("%d anchors were not checked: give the station's TPM identity", v.rep.Anchored))
+	case v.opt.Anchor == nil:
+	case missing > 1:
+		v.anchorDamage(fs.off, "%s", unanchored(missing))
+	case missing > 0:
+		v.rep.Notes = append(v.rep.Notes, "the last checkpoint has no anchor: the station was interrupted, or is at work")
 	}
 	return nil
 }
@@ -219,5 +270,7 @@ func framedFile(dir, name, magic, origin string, write bool) (*os.File, *frames,
 	if err := want.check(head[:n]); err != nil {
 		return f, nil, &Damage{File: name, Entry: -1, Until: -1, Detail: err.Error()}
 	}
-	return f, newFrames(f, headerSize, st.Size(), 0), nil
+	fs := newFrames(f, headerSize, st.Size(), 0)
+	fs.what = strings.TrimSuffix(name, "s")
+	return f, fs, nil
 }

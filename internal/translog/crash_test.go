@@ -41,9 +41,11 @@ func failAt(n int, after bool) (durable.FS, *[]string) {
 type acked struct {
 	entries, tried int64
 	sealed         int64
+	checkpoints    int64
 }
 
-// work appends, rotates and seals until a step fails; ok means that none did.
+// work appends, rotates, seals and anchors until a step fails; ok means that none
+// did.
 func work(t *testing.T, dir string, key softKey, opt translog.Options) (a acked, ok bool) {
 	t.Helper()
 	l, err := translog.Open(dir, opt)
@@ -53,7 +55,7 @@ func work(t *testing.T, dir string, key softKey, opt translog.Options) (a acked,
 	defer l.Close()
 	a.entries = l.Size()
 	a.tried = a.entries
-	for round := range 6 {
+	for round := range 9 {
 		batch := [][]byte{entry(a.tried)}
 		if round%2 == 1 {
 			batch = append(batch, entry(a.tried+1), entry(a.tried+2))
@@ -70,7 +72,7 @@ func work(t *testing.T, dir string, key softKey, opt translog.Options) (a acked,
 			if _, err := l.Checkpoint(t.Context(), key); err != nil {
 				return a, false
 			}
-			a.sealed = a.entries
+			a.sealed, a.checkpoints = a.entries, a.checkpoints+1
 		}
 	}
 	return a, true
@@ -79,8 +81,9 @@ func work(t *testing.T, dir string, key softKey, opt translog.Options) (a acked,
 // checkRecovered opens a log after a crash and holds it against what was acknowledged.
 func checkRecovered(t *testing.T, dir string, key softKey, a acked, opt translog.Options) {
 	t.Helper()
-	if r := verifyOK(t, dir, key); r.Sealed < a.sealed || r.Entries < a.entries || r.Entries > a.tried {
-		t.Errorf("verify before the restart: sealed %d, entries %d; acknowledged %+v", r.Sealed, r.Entries, a)
+	r := verifyOK(t, dir, key)
+	if r.Sealed < a.sealed || r.Entries < a.entries || r.Entries > a.tried || r.Anchored < a.checkpoints || r.Anchored < r.Checkpoints-1 || len(r.Notes) > 1 {
+		t.Errorf("verify before the restart: %+v; acknowledged %+v", r, a)
 	}
 	l, err := translog.Open(dir, opt)
 	if err != nil {
@@ -92,22 +95,40 @@ func checkRecovered(t *testing.T, dir string, key softKey, a acked, opt translog
 		t.Errorf("%d entries after the restart, acknowledged %d, tried %d", n, a.entries, a.tried)
 	}
 	checkLog(t, l, n)
-	if c, _, _ := l.LastCheckpoint(); c.Size < a.sealed {
+	c, _, sealed := l.LastCheckpoint()
+	if c.Size < a.sealed {
 		t.Errorf("the last checkpoint seals %d, acknowledged %d", c.Size, a.sealed)
+	}
+	if sealed && c.Size == n { // nothing to seal: what is missing is anchored all the same
+		if _, err := l.Checkpoint(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if r := verifyOK(t, dir, key); opt.Anchor != nil && (r.Anchored != r.Checkpoints || len(r.Notes) > 0) {
+			t.Errorf("the last checkpoint was not anchored: %+v", r)
+		}
 	}
 	mustAppend(t, l, 2)
 	if _, err := l.Checkpoint(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
 	checkLog(t, l, n+2)
-	if r := verifyOK(t, dir, key); r.Sealed != n+2 || len(r.Torn) > 0 {
+	r = verifyOK(t, dir, key)
+	if r.Sealed != n+2 || len(r.Torn) > 0 || opt.Anchor != nil && (r.Anchored != r.Checkpoints || len(r.Notes) > 0) {
 		t.Errorf("verify after the restart: %+v", r)
+	}
+	if _, ok, err := l.LastAnchor(); err != nil || ok != (opt.Anchor != nil) {
+		t.Errorf("the last checkpoint has an anchor: %v, %v", ok, err)
 	}
 }
 
+// verifyOK finds no damage. A log that was never anchored is not checked for it.
 func verifyOK(t *testing.T, dir string, key softKey) *translog.Report {
 	t.Helper()
-	r, err := translog.Verify(t.Context(), dir, translog.VerifyOptions{Keys: []*ecdsa.PublicKey{key.Public()}})
+	opt := translog.VerifyOptions{Keys: []*ecdsa.PublicKey{key.Public()}}
+	if st, err := os.Stat(filepath.Join(dir, "anchors")); err == nil && st.Size() > headerSize {
+		opt.Anchor = checkAnchor
+	}
+	r, err := translog.Verify(t.Context(), dir, opt)
 	if err != nil || len(r.Damage) > 0 {
 		t.Fatalf("verify: %+v, %v", r, err)
 	}
@@ -115,30 +136,33 @@ func verifyOK(t *testing.T, dir string, key softKey) *translog.Report {
 }
 
 // TestEveryStepFailedOrFailedButPersisted is the crash table of Append,
-// rotation and Checkpoint.
+// rotation, Checkpoint and its anchor.
 func TestEveryStepFailedOrFailedButPersisted(t *testing.T) {
 	key := newSoftKey(t)
-	steps := map[string]bool{}
+	steps := map[string]int{}
+	tried := 0
 	for n, finished := 0, false; !finished; n++ {
 		for _, after := range []bool{false, true} {
 			dir := mustCreate(t, translog.Options{})
 			fs, seen := failAt(n, after)
-			opt := translog.Options{SegmentBytes: 250, FS: fs}
-			a, ok := work(t, dir, key, opt)
-			for _, s := range *seen {
-				steps[s] = true
+			tpm := &counter{fs: fs}
+			a, ok := work(t, dir, key, translog.Options{SegmentBytes: 250, FS: fs, Anchor: tpm})
+			if finished = ok; !ok {
+				steps[(*seen)[n]]++
+				tried++
 			}
-			opt.FS = durable.FS{}
-			checkRecovered(t, dir, key, a, opt)
-			finished = ok
+			tpm.fs = durable.FS{}
+			checkRecovered(t, dir, key, a, translog.Options{SegmentBytes: 250, Anchor: tpm})
 		}
 	}
 	for _, want := range []string{"translog.segment.write", "translog.segment.sync", "translog.hashes.write", "translog.hashes.sync",
-		"translog.checkpoint.write", "translog.checkpoint.sync", "translog.rotate.write", "translog.rotate.rename", "translog.rotate.syncdir"} {
-		if !steps[want] {
-			t.Errorf("the table never reached %s; it has %v", want, steps)
+		"translog.checkpoint.write", "translog.checkpoint.sync", "translog.rotate.write", "translog.rotate.rename", "translog.rotate.syncdir",
+		"translog.anchor.write", "translog.anchor.sync", "test.floor.write", "test.tpm.count", "test.tpm.certify"} {
+		if steps[want] < 2*3 {
+			t.Errorf("%s failed %d times, want it before and after its effect in three places; the table has %v", want, steps[want], steps)
 		}
 	}
+	t.Logf("%d failures", tried)
 }
 
 func TestCreateIsAllOrNothing(t *testing.T) {
@@ -207,6 +231,9 @@ func TestAppendTornAtEveryByte(t *testing.T) {
 					kept++
 				}
 				clean := len(now) == len(before)+ends[kept]
+				if r := verifyOK(t, dir, key); clean != (len(r.Torn) == 0) {
+					t.Errorf("verify before the restart: torn %+v", r.Torn)
+				}
 				l := mustOpen(t, dir, translog.Options{})
 				checkLog(t, l, int64(6+kept))
 				r := l.Recovery()
@@ -242,57 +269,82 @@ func TestAppendTornAtEveryByte(t *testing.T) {
 					t.Errorf("reported after it was acknowledged: %+v", r)
 				}
 				l.Close()
-				checkRecovered(t, dir, key, acked{int64(6 + kept), int64(6 + kept), 5}, translog.Options{})
+				checkRecovered(t, dir, key, acked{int64(6 + kept), int64(6 + kept), 5, 0}, translog.Options{})
 			})
 		}
 	}
 }
 
-// TestCheckpointTornAtEveryByte cuts the write of a checkpoint at every byte.
-func TestCheckpointTornAtEveryByte(t *testing.T) {
-	key := newSoftKey(t)
-	base := mustCreate(t, translog.Options{})
-	l := mustOpen(t, base, translog.Options{})
-	mustAppend(t, l, 5)
-	if _, err := l.Checkpoint(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
-	mustAppend(t, l, 4)
-	file := filepath.Join(base, "checkpoints")
-	before := readFile(t, file)
-	if _, err := l.Checkpoint(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
-	written := readFile(t, file)[len(before):]
-	l.Close()
-	for k := 0; k < len(written); k++ {
-		for name, tail := range tails(k, len(written)) {
-			dir := copyLog(t, base)
-			writeFile(t, filepath.Join(dir, "checkpoints"), slices.Concat(before, written[:k], tail))
-			l := mustOpen(t, dir, translog.Options{})
-			c, _, _ := l.LastCheckpoint()
-			r := l.Recovery()
-			if c.Size != 5 || l.Size() != 9 || (k == 0 && name == "short") != (len(r.Cuts) == 0) {
-				t.Fatalf("cut at %d %s: last checkpoint over %d of %d entries, %+v", k, name, c.Size, l.Size(), r)
+// TestSealTornAtEveryByte cuts the write of a checkpoint, and of an anchor, at
+// every byte.
+func TestSealTornAtEveryByte(t *testing.T) {
+	for name, c := range map[string]struct{ sealed, anchored int64 }{
+		"checkpoints": {5, 1}, // the torn checkpoint was never acknowledged
+		"anchors":     {9, 1}, // its checkpoint is there
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, tpm := newSoftKey(t), &counter{}
+			opt := translog.Options{Anchor: tpm}
+			base := mustCreate(t, opt)
+			l := mustOpen(t, base, opt)
+			mustAppend(t, l, 5)
+			if _, err := l.Checkpoint(t.Context(), key); err != nil {
+				t.Fatal(err)
 			}
+			mustAppend(t, l, 4)
+			before := map[string][]byte{}
+			for _, f := range []string{"checkpoints", "anchors"} {
+				before[f] = readFile(t, filepath.Join(base, f))
+			}
+			if _, err := l.Checkpoint(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			written := readFile(t, filepath.Join(base, name))[len(before[name]):]
 			l.Close()
-			if k%16 == 0 {
-				checkRecovered(t, dir, key, acked{9, 9, 5}, translog.Options{})
+			for k := 0; k < len(written); k++ {
+				for tail, bytes := range tails(k, len(written)) {
+					dir := copyLog(t, base)
+					writeFile(t, filepath.Join(dir, "anchors"), before["anchors"]) // it follows its checkpoint
+					writeFile(t, filepath.Join(dir, name), slices.Concat(before[name], written[:k], bytes))
+					if r := verifyOK(t, dir, key); r.Anchored != c.anchored || r.Sealed != c.sealed || len(r.Notes) > 1 {
+						t.Fatalf("%s of %d bytes %s: verify says %+v", name, k, tail, r)
+					}
+					l := mustOpen(t, dir, opt)
+					last, _, _ := l.LastCheckpoint()
+					r := l.Recovery()
+					if last.Size != c.sealed || l.Size() != 9 || (k == 0 && tail == "short") != (len(r.Cuts) == 0) {
+						t.Fatalf("cut at %d %s: last checkpoint over %d of %d entries, %+v", k, tail, last.Size, l.Size(), r)
+					}
+					l.Close()
+					if k%16 == 0 {
+						checkRecovered(t, dir, key, acked{9, 9, 5, 1}, opt)
+					}
+				}
 			}
-		}
+		})
 	}
 }
 
-// TestCuttingTheTailIsInterrupted is the crash table of the recovery itself.
+// TestCuttingTheTailIsInterrupted is the crash table of the recovery itself, for
+// each file that can end in a torn write.
 func TestCuttingTheTailIsInterrupted(t *testing.T) {
-	key := newSoftKey(t)
-	base := mustCreate(t, translog.Options{})
-	l := mustOpen(t, base, translog.Options{})
+	for _, name := range []string{"00000000000000000000.seg", "checkpoints", "anchors"} {
+		t.Run(name, func(t *testing.T) { cutInterrupted(t, name) })
+	}
+}
+
+func cutInterrupted(t *testing.T, name string) {
+	key, opt := newSoftKey(t), translog.Options{Anchor: &counter{}}
+	base := mustCreate(t, opt)
+	l := mustOpen(t, base, opt)
 	mustAppend(t, l, 3)
+	if _, err := l.Checkpoint(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
 	l.Close()
-	seg := filepath.Join(base, "00000000000000000000.seg")
+	file := filepath.Join(base, name)
 	torn := []byte("\x00\x00\x00\x20torn tail")
-	writeFile(t, seg, append(readFile(t, seg), torn...))
+	writeFile(t, file, append(readFile(t, file), torn...))
 	for n, finished := 0, false; !finished; n++ {
 		for _, after := range []bool{false, true} {
 			dir := copyLog(t, base)
@@ -317,7 +369,7 @@ func TestCuttingTheTailIsInterrupted(t *testing.T) {
 				t.Fatalf("step %d after=%v: the torn bytes are not kept once: %v", n, after, kept)
 			}
 			l.Close()
-			checkRecovered(t, dir, key, acked{3, 3, 0}, translog.Options{})
+			checkRecovered(t, dir, key, acked{3, 3, 3, 1}, opt)
 		}
 	}
 }

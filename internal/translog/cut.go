@@ -22,6 +22,10 @@ const (
 	cutBytes   = ".bytes"
 	cutPending = ".pending"
 	cutDone    = ".json"
+
+	// maxCut is more than one write can be, in bytes: what is longer is no torn
+	// tail, and is not taken into memory.
+	maxCut = 2 * DefaultSegmentBytes
 )
 
 // tornTail describes what follows the last intact frame of a file.

@@ -3,6 +3,7 @@ package translog
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -100,8 +101,8 @@ type frame struct {
 // frameError says why no frame could be read at off.
 type frameError struct {
 	off int64
-	// cut is set when the file ends inside the frame or holds only zero bytes
-	// from here on: what an interrupted write leaves.
+	// cut is set when the file ends inside the frame, or in zeros from there on:
+	// what an interrupted write leaves.
 	cut    bool
 	detail string
 }
@@ -114,12 +115,16 @@ type frames struct {
 	r    *bufio.Reader
 	size int64 // bytes of the file that are looked at
 	off  int64
-	next int64 // index expected next
+	next int64  // index expected next
+	what string // of which a frame holds one
+	// tried are the bytes that resync took for frames, for nothing.
+	tried int64
 }
 
-// newFrames reads from offset off, where the frame with index next must start.
+// newFrames reads entries from offset off, where the frame with index next must
+// start.
 func newFrames(file io.ReaderAt, off, size, next int64) *frames {
-	f := &frames{file: file, r: bufio.NewReaderSize(nil, 256<<10), size: size}
+	f := &frames{file: file, r: bufio.NewReaderSize(nil, 256<<10), size: size, what: "entry"}
 	f.seek(off, next)
 	return f
 }
@@ -135,13 +140,13 @@ func frameAt(file io.ReaderAt, off, size, index int64) (frame, error) {
 		}
 		most += min(int64(binary.BigEndian.Uint32(head[:])), MaxEntry)
 	}
-	f := &frames{file: file, r: bufio.NewReaderSize(nil, int(most)), size: size}
+	f := &frames{file: file, r: bufio.NewReaderSize(nil, int(most)), size: size, what: "entry"}
 	f.seek(off, index)
 	return f.read()
 }
 
-// clone is an independent reader at the same place.
-func (f *frames) clone() *frames { return newFrames(f.file, f.off, f.size, f.next) }
+// limit is above every index that the frames of the file can have.
+func (f *frames) limit() int64 { return f.next + (f.size-f.off)/(frameHeaderSize+1) + 1 }
 
 func (f *frames) seek(off, next int64) {
 	f.off, f.next = off, next
@@ -165,12 +170,8 @@ func (f *frames) read() (frame, error) {
 	length := int64(binary.BigEndian.Uint32(head))
 	index := binary.BigEndian.Uint64(head[8:])
 	if length == 0 {
-		zero, err := f.zeroToEnd()
-		if err != nil {
-			return frame{}, err
-		}
-		if zero {
-			return frame{}, f.bad(true, "the last %d bytes of the file are zero", left)
+		if zero, err := f.zeroFrom(f.off); zero || err != nil {
+			return frame{}, cmp.Or(err, f.bad(true, "the last %d bytes of the file are zero", left))
 		}
 	}
 	if length < 1 || length > MaxEntry {
@@ -184,10 +185,15 @@ func (f *frames) read() (frame, error) {
 		return frame{}, noEOF(err)
 	}
 	if frameCRC(whole) != binary.BigEndian.Uint32(whole[4:]) {
+		if whole[len(whole)-1] == 0 { // the file was made longer, and not all data came
+			if zero, err := f.zeroFrom(f.off + int64(len(whole))); zero || err != nil {
+				return frame{}, cmp.Or(err, f.bad(true, "the file ends in zeros inside the frame"))
+			}
+		}
 		return frame{}, f.bad(false, "the checksum of the frame does not match")
 	}
 	if index != uint64(f.next) {
-		return frame{}, f.bad(false, "entry %d stands where entry %d belongs", index, f.next)
+		return frame{}, f.bad(false, "%s %d stands where %[1]s %[3]d belongs", f.what, index, f.next)
 	}
 	fr := frame{index: f.next, off: f.off, data: whole[frameHeaderSize:]}
 	if _, err := f.r.Discard(len(whole)); err != nil {
@@ -210,9 +216,9 @@ func noEOF(err error) error {
 	return err
 }
 
-// zeroToEnd says whether all bytes from the current place on are zero.
-func (f *frames) zeroToEnd() (bool, error) {
-	r := io.NewSectionReader(f.file, f.off, f.size-f.off)
+// zeroFrom says whether all bytes from off on are zero.
+func (f *frames) zeroFrom(off int64) (bool, error) {
+	r := io.NewSectionReader(f.file, off, f.size-off)
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := r.Read(buf)
@@ -231,33 +237,68 @@ func (f *frames) zeroToEnd() (bool, error) {
 // resync moves on from a damaged place to the next intact frame: the first
 // offset where length, checksum and an index from at on (and below limit)
 // agree, which is the damaged place itself when a frame was taken out before
-// it. It returns false when there is none. A chance match needs the 8 bytes of
-// the index and the 4 of the checksum to fit.
+// it. A frame that stands before one with an index from at on and not above its
+// own is passed over: it is in the wrong place, not the one after it. It returns
+// false when there is none. A chance match needs the 8 bytes of the index and the
+// 4 of the checksum to fit.
 func (f *frames) resync(at, limit int64) (bool, error) {
-	const step = 256 << 10
-	buf := make([]byte, step+frameHeaderSize)
-	for base := f.off; base < f.size; base += step {
+	step := int64(4 << 10) // most often the next frame is near
+	for base := f.off; base < f.size; base, step = base+step, min(2*step, 256<<10) {
+		buf := make([]byte, step+frameHeaderSize)
 		n, err := f.file.ReadAt(buf[:min(int64(len(buf)), f.size-base)], base)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return false, err
 		}
-		for i := 0; i < step && i+frameHeaderSize <= n; i++ {
-			length := int64(binary.BigEndian.Uint32(buf[i:]))
-			index := binary.BigEndian.Uint64(buf[i+8:])
-			off := base + int64(i)
-			if length < 1 || length > MaxEntry || off+frameHeaderSize+length > f.size ||
-				index < uint64(at) || index >= uint64(limit) {
-				continue
+		for i := int64(0); i < step && i+frameHeaderSize <= int64(n); i++ {
+			index, end, ok, err := f.frameIn(buf[i:], base+i, at, limit)
+			if ok {
+				_, _, ok, err = f.frameAfter(end, at, index+1)
+				if !ok && err == nil {
+					f.seek(base+i, index)
+					return true, nil
+				}
 			}
-			whole := make([]byte, frameHeaderSize+length)
-			if _, err := f.file.ReadAt(whole, off); err != nil && !errors.Is(err, io.EOF) {
+			if err != nil {
 				return false, err
 			}
-			if frameCRC(whole) == binary.BigEndian.Uint32(whole[4:]) {
-				f.seek(off, int64(index))
-				return true, nil
+			// Bytes made to look like the beginnings of frames must not cost more
+			// than reading the file does.
+			if f.tried > 4*f.size+1<<20 {
+				return false, nil
 			}
 		}
 	}
 	return false, nil
+}
+
+// frameIn says whether an intact frame with an index in at ≤ index < limit begins
+// at off, where head stands, and where it ends.
+func (f *frames) frameIn(head []byte, off, at, limit int64) (index, end int64, ok bool, err error) {
+	length := int64(binary.BigEndian.Uint32(head))
+	got := binary.BigEndian.Uint64(head[8:])
+	end = off + frameHeaderSize + length
+	if length < 1 || length > MaxEntry || end > f.size || got < uint64(at) || got >= uint64(limit) {
+		return 0, 0, false, nil
+	}
+	whole := make([]byte, frameHeaderSize+length)
+	if _, err := f.file.ReadAt(whole, off); err != nil {
+		return 0, 0, false, noEOF(err)
+	}
+	if frameCRC(whole) != binary.BigEndian.Uint32(whole[4:]) {
+		f.tried += int64(len(whole))
+		return 0, 0, false, nil
+	}
+	return int64(got), end, true, nil
+}
+
+// frameAfter is frameIn without the head.
+func (f *frames) frameAfter(off, at, limit int64) (index, end int64, ok bool, err error) {
+	var head [frameHeaderSize]byte
+	if off+frameHeaderSize > f.size {
+		return 0, 0, false, nil
+	}
+	if _, err := f.file.ReadAt(head[:], off); err != nil {
+		return 0, 0, false, noEOF(err)
+	}
+	return f.frameIn(head[:], off, at, limit)
 }

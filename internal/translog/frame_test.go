@@ -51,9 +51,10 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-func TestResyncAcrossItsWindow(t *testing.T) {
-	// The intact frame lies around the edge of the window in which resync looks.
-	for _, gap := range []int{1, frameHeaderSize, 256<<10 - frameHeaderSize - 1, 256<<10 - frameHeaderSize, 256<<10 - 1, 256 << 10, 256<<10 + 1, 600_000} {
+func TestResyncAcrossItsWindows(t *testing.T) {
+	// The intact frame lies around the edges of the windows in which resync looks,
+	// which are of 4, 8, 16 KiB and so on.
+	for _, gap := range []int{1, frameHeaderSize, 4<<10 - frameHeaderSize - 1, 4<<10 - frameHeaderSize, 4<<10 - 1, 4 << 10, 4<<10 + 1, 12<<10 - 1, 12 << 10, 12<<10 + 1, 256<<10 - frameHeaderSize - 1, 256<<10 - frameHeaderSize, 256<<10 - 1, 256 << 10, 256<<10 + 1, 600_000} {
 		in := append(bytes.Repeat([]byte{0xee}, gap), appendFrame(nil, 5, []byte("found"))...)
 		fs := newFrames(bytes.NewReader(in), 0, int64(len(in)), 2)
 		if found, err := fs.resync(2, maxIndex); err != nil || !found {
@@ -74,5 +75,54 @@ func TestAMediumThatEndsEarlyIsNoCleanEnd(t *testing.T) {
 	fs := newFrames(bytes.NewReader(in[:50]), 0, int64(len(in)), 0)
 	if _, err := fs.read(); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("read = %v, want an unexpected end", err)
+	}
+}
+
+func TestResyncPassesOverAFrameInTheWrongPlace(t *testing.T) {
+	f := func(i int64) []byte { return appendFrame(nil, i, []byte{byte(i)}) }
+	for name, c := range map[string]struct {
+		in   [][]byte
+		want int64
+	}{
+		"the next one":             {[][]byte{f(5)}, 5},
+		"two swapped":              {[][]byte{f(6), f(5), f(7)}, 5},
+		"one with a huge index":    {[][]byte{f(1 << 40), f(6), f(7)}, 6},
+		"one twice":                {[][]byte{f(6), f(6), f(7)}, 6},
+		"all in the wrong order":   {[][]byte{f(9), f(8), f(7), f(6), f(5)}, 5},
+		"one cut out":              {[][]byte{f(6), f(7)}, 6},
+		"an earlier one, then one": {[][]byte{f(3), f(6)}, 6},
+	} {
+		in := slices.Concat(c.in...)
+		fs := newFrames(bytes.NewReader(in), 0, int64(len(in)), 5)
+		if found, err := fs.resync(5, maxIndex); err != nil || !found || fs.next != c.want {
+			t.Errorf("%s: %v, %v, at %d instead of %d", name, found, err, fs.next, c.want)
+		}
+	}
+}
+
+// counted counts the bytes that are read.
+type counted struct {
+	io.ReaderAt
+	n int64
+}
+
+func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.ReaderAt.ReadAt(p, off)
+	c.n += int64(n)
+	return n, err
+}
+
+// A file full of beginnings of large frames must not make a checker read each of
+// them whole.
+func TestResyncCannotBeMadeToReadForLong(t *testing.T) {
+	trap := appendFrame(nil, 1, make([]byte, MaxEntry))[:frameHeaderSize]
+	in := &counted{ReaderAt: bytes.NewReader(bytes.Repeat(trap, 1<<16))}
+	const size = frameHeaderSize << 16
+	fs := newFrames(in, 0, size, 0)
+	if found, err := fs.resync(0, maxIndex); err != nil || found {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if in.n > 8*size {
+		t.Errorf("%d bytes of a file of %d were read", in.n, size)
 	}
 }

@@ -127,6 +127,74 @@ func FuzzCheckpoints(f *testing.F) {
 	})
 }
 
+// FuzzAnchors puts any bytes behind the header of the anchors file of a log with
+// two checkpoints. Properties: nothing panics; no anchor counts that was not made
+// for its checkpoint; Open either refuses as tampered or leaves a log that can be
+// sealed and anchored.
+func FuzzAnchors(f *testing.F) {
+	inMemory(f)
+	key, tpm := fixedKey(f), &counter{}
+	base := mustCreate(f, translog.Options{})
+	l := mustOpen(f, base, translog.Options{Anchor: tpm})
+	for range 2 {
+		mustAppend(f, l, 1)
+		if _, err := l.Checkpoint(f.Context(), key); err != nil {
+			f.Fatal(err)
+		}
+	}
+	l.Close()
+	good := mustRead(f, filepath.Join(base, "anchors"))[headerSize:]
+	one := good[:len(good)/2]
+	f.Add(good)
+	f.Add(one)
+	f.Add(slices.Concat(good, one))
+	f.Add(slices.Concat(one, good[len(one)+4:]))
+	f.Add(slices.Concat(good[len(one):], one))
+	f.Add(slices.Concat(one, make([]byte, 50)))
+	f.Add([]byte{})
+	var files = map[string][]byte{}
+	for _, name := range []string{"log.json", "00000000000000000000.seg", "checkpoints", "anchors"} {
+		files[name] = mustRead(f, filepath.Join(base, name))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		dir := filepath.Join(t.TempDir(), "log")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for name, b := range files {
+			if name == "anchors" {
+				b = slices.Concat(b[:headerSize], in)
+			}
+			writeFile(t, filepath.Join(dir, name), b)
+		}
+		opt := translog.VerifyOptions{Keys: []*ecdsa.PublicKey{key.Public()}, Anchor: checkAnchor}
+		rep, err := translog.Verify(t.Context(), dir, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rep.OK() && rep.Counter != 0 && !bytes.HasPrefix(in, one) {
+			t.Fatalf("anchored by what the TPM never said: %+v", rep)
+		}
+		l, err := translog.Open(dir, translog.Options{Anchor: &counter{n: 100}})
+		if err != nil {
+			if !errors.Is(err, translog.ErrTampered) {
+				t.Fatal(err)
+			}
+			l.Close()
+			return
+		}
+		mustAppend(t, l, 1)
+		if _, err := l.Checkpoint(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		after, err := translog.Verify(t.Context(), dir, opt)
+		if err != nil || rep.OK() && !after.OK() {
+			t.Fatalf("after a seal: %+v, %v; before: %+v", after, err, rep)
+		}
+	})
+}
+
 // FuzzNote feeds any note to the parser. Property: what is accepted was signed
 // by the key, byte for byte.
 func FuzzNote(f *testing.F) {

@@ -20,6 +20,8 @@ type hashStore struct {
 	file *os.File
 	base int64       // hashes that stand in the file
 	mem  []tlog.Hash // hashes after them, not written yet
+	tree frontier    // over the entries whose hashes are stored
+	read leafReader  // of what an earlier run left in the file
 }
 
 // ReadHashes implements tlog.HashReader.
@@ -40,13 +42,44 @@ func (s *hashStore) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-// add appends the hashes that entry n with the given leaf hash completes.
-func (s *hashStore) add(n int64, leaf tlog.Hash) error {
-	hs, err := tlog.StoredHashesForRecordHash(n, leaf, s)
-	if err != nil {
-		return err
+// begin starts behind the hashes of the first n entries, which stand in the file.
+func (s *hashStore) begin(n int64) error {
+	s.base, s.mem, s.tree, s.read.file = tlog.StoredHashCount(n), nil, frontier{n: n}, s.file
+	for level := 62; level >= 0; level-- {
+		if n>>level&1 == 0 {
+			continue
+		}
+		h, err := s.ReadHashes([]int64{tlog.StoredHashIndex(level, n>>level-1)})
+		if err != nil {
+			return err
+		}
+		s.tree.nodes = append(s.tree.nodes, h...)
 	}
-	s.mem = append(s.mem, hs...)
+	return nil
+}
+
+// add appends the hashes that the next entry, with this leaf hash, completes.
+func (s *hashStore) add(leaf tlog.Hash) { s.mem = s.tree.grow(s.mem, leaf) }
+
+// keep is add for an entry that was read back: where an earlier run left the same
+// hashes in the file, nothing has to be held or written.
+func (s *hashStore) keep(leaf tlog.Hash) error {
+	before := len(s.mem)
+	s.add(leaf)
+	if before > 0 {
+		return nil
+	}
+	for i, h := range s.mem {
+		stored, ok, err := s.read.at(s.base + int64(i))
+		if err != nil {
+			return fmt.Errorf("cannot read the stored hashes: %w", err)
+		}
+		if !ok || stored != h {
+			return nil
+		}
+	}
+	s.base += int64(len(s.mem))
+	s.mem = s.mem[:0]
 	return nil
 }
 
@@ -95,6 +128,20 @@ func (f *frontier) add(leaf tlog.Hash) {
 	f.n++
 }
 
+// grow is add, and appends to out what is stored for the leaf: its hash and those
+// of the subtrees that it completes, smallest first.
+func (f *frontier) grow(out []tlog.Hash, leaf tlog.Hash) []tlog.Hash {
+	out = append(out, leaf)
+	for bit := f.n; bit&1 == 1; bit >>= 1 {
+		leaf = tlog.NodeHash(f.nodes[len(f.nodes)-1], leaf)
+		f.nodes = f.nodes[:len(f.nodes)-1]
+		out = append(out, leaf)
+	}
+	f.nodes = append(f.nodes, leaf)
+	f.n++
+	return out
+}
+
 // root is the tree hash of RFC 6962, section 2.1.
 func (f *frontier) root() tlog.Hash {
 	if len(f.nodes) == 0 {
@@ -115,7 +162,7 @@ func (f *frontier) setTo(g *frontier) {
 
 func emptyRoot() tlog.Hash { return tlog.Hash(originHash("")) }
 
-// leafReader reads stored leaf hashes in order, for comparison only.
+// leafReader reads stored hashes in order, for comparison only.
 type leafReader struct {
 	file io.ReaderAt
 	buf  []byte
@@ -123,17 +170,20 @@ type leafReader struct {
 }
 
 // leaf returns the stored hash of entry i, or false where there is none.
-func (r *leafReader) leaf(i int64) (tlog.Hash, bool, error) {
-	var h tlog.Hash
-	ix := tlog.StoredHashIndex(0, i)
+func (r *leafReader) leaf(i int64) (tlog.Hash, bool, error) { return r.at(tlog.StoredHashIndex(0, i)) }
+
+// at returns the stored hash at index ix, or false where there is none.
+func (r *leafReader) at(ix int64) (h tlog.Hash, ok bool, err error) {
 	at := (ix - r.base) * tlog.HashSize
-	if r.buf == nil || at < 0 || at+tlog.HashSize > int64(len(r.buf)) {
-		buf := make([]byte, 2048*tlog.HashSize)
-		n, err := r.file.ReadAt(buf, ix*tlog.HashSize)
+	if at < 0 || at+tlog.HashSize > int64(len(r.buf)) {
+		if r.buf == nil {
+			r.buf = make([]byte, 2048*tlog.HashSize)
+		}
+		n, err := r.file.ReadAt(r.buf[:cap(r.buf)], ix*tlog.HashSize)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return h, false, err
 		}
-		r.buf, r.base, at = buf[:n], ix, 0
+		r.buf, r.base, at = r.buf[:n], ix, 0
 		if n < tlog.HashSize {
 			return h, false, nil
 		}

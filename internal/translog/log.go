@@ -30,7 +30,7 @@ const (
 	formatName      = "sallyport.translog"
 
 	// DefaultSegmentBytes is the size at which a new segment is begun.
-	DefaultSegmentBytes = 64 << 20
+	DefaultSegmentBytes = 32 << 20
 )
 
 // Options of Create and Open. The zero value is what production uses.
@@ -224,6 +224,9 @@ func (l *Log) Append(entries ...[]byte) (first int64, err error) {
 	if len(entries) == 0 {
 		return first, nil
 	}
+	if len(buf) > maxCut {
+		return 0, fmt.Errorf("cannot append to the log: the entries have %d bytes together, at most %d are allowed", len(buf), maxCut)
+	}
 	if err := l.appendLocked(buf, entries); err != nil {
 		l.failed = err
 		return 0, fmt.Errorf("cannot append to the log: %w", err)
@@ -239,10 +242,8 @@ func (l *Log) appendLocked(buf []byte, entries [][]byte) error {
 			return err
 		}
 	}
-	for i, e := range entries {
-		if err := l.hashes.add(l.size+int64(i), tlog.RecordHash(e)); err != nil {
-			return err
-		}
+	for _, e := range entries {
+		l.hashes.add(tlog.RecordHash(e))
 	}
 	err := l.opt.FS.Step("translog.segment.write", func() error {
 		_, err := s.file.WriteAt(buf, s.size)

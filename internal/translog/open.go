@@ -62,8 +62,12 @@ func (l *Log) open() error {
 	// read after them, even while another process appends.
 	anCut, anErr := l.openAnchors(write)
 	ckCut, ckErr := l.openCheckpoints(write)
-	if l.segs, err = openSegments(l.dir, l.origin, write); err != nil {
-		return l.nearest(err)
+	var damage []Damage
+	if l.segs, damage, err = openSegments(l.dir, l.origin, write); err != nil {
+		return err
+	}
+	if len(damage) > 0 {
+		return l.nearest(&damage[0])
 	}
 	if ckErr != nil {
 		return ckErr
@@ -89,6 +93,10 @@ func (l *Log) open() error {
 			l.recovery.Cuts = append(l.recovery.Cuts, *c)
 			continue
 		}
+		if c.Bytes > maxCut {
+			return &Damage{File: c.File, Offset: c.Offset, Entry: -1, Until: -1,
+				Detail: fmt.Sprintf("%d bytes are no entries, an interrupted write leaves at most %d", c.Bytes, maxCut)}
+		}
 		if err := l.cutTail(c); err != nil {
 			return err
 		}
@@ -106,24 +114,23 @@ func (l *Log) open() error {
 // nearest looks for the entry behind a broken chain of segments: a segment
 // that is longer or shorter than the header after it says has most often been
 // damaged itself.
-func (l *Log) nearest(err error) error {
-	var d *Damage
-	if !errors.As(err, &d) || d.Entry < 1 {
-		return err
+func (l *Log) nearest(d *Damage) *Damage {
+	if d.Entry < 1 {
+		return d
 	}
 	i := segmentOf(l.segs, d.Entry-1)
-	if i+1 >= len(l.segs) || l.segs[i].file == nil {
-		return err
+	if i+1 >= len(l.segs) {
+		return d
 	}
-	walkSegment(l.segs[i], l.segs[i].size, l.segs[i+1].first, 0, func(_ Entry, werr error) bool {
+	walkSegment(l.segs[i], l.segs[i].size, l.segs[i+1].first, 0, func(_ Entry, err error) bool {
 		var found *Damage
-		if errors.As(werr, &found) {
-			err = found
+		if errors.As(err, &found) {
+			d = found
 			return false
 		}
-		return werr == nil
+		return err == nil
 	})
-	return err
+	return d
 }
 
 // readMeta reads log.json. Its loss is damage: nothing else says whose log it is.
@@ -208,26 +215,22 @@ func (l *Log) openHashes(write bool) error {
 	if err != nil {
 		return err
 	}
-	l.hashes = hashStore{fs: l.opt.FS, file: f}
+	l.hashes = hashStore{fs: l.opt.FS, file: f, read: leafReader{file: f}}
 	st, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	// What lies beyond the checkpoint was never made durable: scan redoes it.
-	want := tlog.StoredHashCount(l.last.Size)
-	if st.Size()/tlog.HashSize >= want {
-		l.hashes.base = want
-		root, err := tlog.TreeHash(l.last.Size, &l.hashes)
-		if err != nil {
+	if st.Size()/tlog.HashSize >= tlog.StoredHashCount(l.last.Size) {
+		if err := l.hashes.begin(l.last.Size); err != nil {
 			return err
 		}
-		if l.lastNote == nil || root == l.last.Root {
+		if l.lastNote == nil || l.hashes.tree.root() == l.last.Root {
 			return nil
 		}
 	}
-	l.hashes.base = 0
 	l.recovery.HashesRebuilt = true
-	return nil
+	return l.hashes.begin(0)
 }
 
 // scan reads the entries that Open answers for, adds the hashes that are not
@@ -263,7 +266,10 @@ func (l *Log) scan() (*Cut, error) {
 			}
 			if err := l.scanned(s, fr); err != nil {
 				if errors.Is(err, errHashesWrong) {
-					l.hashes.base, l.hashes.mem, l.recovery = 0, nil, Recovery{HashesRebuilt: true}
+					if err := l.hashes.begin(0); err != nil {
+						return nil, err
+					}
+					l.recovery = Recovery{HashesRebuilt: true}
 					return l.scan()
 				}
 				return nil, err
@@ -286,30 +292,23 @@ func (l *Log) scanned(s *segment, fr frame) error {
 	leaf := tlog.RecordHash(fr.data)
 	l.recovery.Hashed++
 	l.size++
-	stored := l.hashes.base + int64(len(l.hashes.mem))
-	if ix := tlog.StoredHashIndex(0, fr.index); ix < stored {
-		hs, err := l.hashes.ReadHashes([]int64{ix})
-		if err != nil || hs[0] == leaf {
+	if fr.index < l.hashes.tree.n {
+		stored, ok, err := l.hashes.read.leaf(fr.index)
+		if err != nil || ok && stored == leaf {
 			return err
 		}
 		// Either the entry or its stored hash is wrong; the checkpoint decides.
 		proof, err := tlog.ProveRecord(l.last.Size, fr.index, &l.hashes)
-		if err != nil || tlog.CheckRecord(proof, l.last.Size, l.last.Root, fr.index, hs[0]) != nil {
+		if err != nil || tlog.CheckRecord(proof, l.last.Size, l.last.Root, fr.index, stored) != nil {
 			return errHashesWrong
 		}
 		return &Damage{File: s.name, Offset: fr.off, Entry: fr.index, Until: fr.index + 1, Detail: "the entry is not the one that the last checkpoint seals"}
 	}
-	if err := l.hashes.add(fr.index, leaf); err != nil {
+	if err := l.hashes.keep(leaf); err != nil {
 		return err
 	}
-	if l.size == l.last.Size && l.recovery.HashesRebuilt {
-		root, err := tlog.TreeHash(l.size, &l.hashes)
-		if err == nil && root != l.last.Root {
-			err = &Damage{File: l.segs[0].name, Offset: headerSize, Entry: 0, Until: l.size, Detail: "the entries do not have the root that the last checkpoint seals"}
-		}
-		if err != nil {
-			return err
-		}
+	if l.size == l.last.Size && l.recovery.HashesRebuilt && l.hashes.tree.root() != l.last.Root {
+		return &Damage{File: l.segs[0].name, Offset: headerSize, Entry: 0, Until: l.size, Detail: "the entries do not have the root that the last checkpoint seals"}
 	}
 	if !l.opt.ReadOnly && len(l.hashes.mem) > 1<<16 {
 		return l.hashes.flush()

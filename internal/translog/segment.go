@@ -2,6 +2,7 @@ package translog
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -44,13 +45,12 @@ func openFile(path string, write bool) (*os.File, error) {
 }
 
 // listSegments returns the segments of a folder by their names, in order. A
-// name that only looks like a segment's is an error: it could hide entries.
-func listSegments(dir string) ([]*segment, error) {
+// name that only looks like a segment's is damage: it could hide entries.
+func listSegments(dir string) (segs []*segment, damage []Damage, err error) {
 	names, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var segs []*segment
 	for _, e := range names {
 		digits, ok := strings.CutSuffix(e.Name(), segmentSuffix)
 		if !ok {
@@ -58,52 +58,56 @@ func listSegments(dir string) ([]*segment, error) {
 		}
 		first, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil || first < 0 || segmentName(first) != e.Name() {
-			return nil, &Damage{File: e.Name(), Entry: -1, Until: -1, Detail: "the name is not that of a segment"}
+			damage = append(damage, Damage{File: e.Name(), Entry: -1, Until: -1, Detail: "the name is not that of a segment"})
+			continue
 		}
 		segs = append(segs, &segment{name: e.Name(), first: first})
 	}
 	slices.SortFunc(segs, func(a, b *segment) int { return cmp.Compare(a.first, b.first) })
-	return segs, nil
+	if len(segs) == 0 || segs[0].first != 0 {
+		d := Damage{File: segmentName(0), Entry: 0, Until: 1, Detail: "the first segment is missing"}
+		if len(segs) > 0 {
+			d.Until = segs[0].first
+		}
+		damage = append(damage, d)
+	}
+	return segs, damage, nil
 }
 
 // openSegments opens the segments and checks that their names and headers make
-// one chain from entry 0. Nothing below the headers is read. On damage it
+// one chain from entry 0. Nothing below the headers is read. On an error it
 // returns the segments found so far as well.
-func openSegments(dir string, origin string, write bool) ([]*segment, error) {
-	segs, err := listSegments(dir)
+func openSegments(dir string, origin string, write bool) (segs []*segment, damage []Damage, err error) {
+	segs, damage, err = listSegments(dir)
 	if err != nil {
-		return nil, err
-	}
-	if len(segs) == 0 {
-		return nil, &Damage{File: segmentName(0), Entry: 0, Until: 1, Detail: "the first segment is missing"}
+		return nil, nil, err
 	}
 	prev := int64(0)
-	var damage error
 	for i, s := range segs {
 		s.file, err = openFile(filepath.Join(dir, s.name), write && i == len(segs)-1)
 		if err != nil {
-			return segs, err
+			return segs, nil, err
 		}
 		st, err := s.file.Stat()
 		if err != nil {
-			return segs, err
+			return segs, nil, err
 		}
 		s.size, s.end = st.Size(), headerSize
-		if i == 0 && s.first != 0 && damage == nil {
-			damage = &Damage{File: segmentName(0), Entry: 0, Until: s.first, Detail: "the first segment is missing"}
-		}
 		head := make([]byte, headerSize)
 		n, err := s.file.ReadAt(head, 0)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return segs, err
+			return segs, nil, err
 		}
 		want := header{magic: magicSegment, first: s.first, prev: prev, origin: originHash(origin)}
-		if err := want.check(head[:n]); err != nil && damage == nil {
-			damage = &Damage{File: s.name, Entry: s.first, Until: s.first + 1, Detail: err.Error()}
+		if i == 0 && s.first > 0 && n == headerSize {
+			want.prev = int64(binary.BigEndian.Uint64(head[20:])) // of the one that is missing
+		}
+		if err := want.check(head[:n]); err != nil {
+			damage = append(damage, Damage{File: s.name, Entry: s.first, Until: s.first, Detail: err.Error()})
 		}
 		prev = s.size
 	}
-	return segs, damage
+	return segs, damage, nil
 }
 
 // segmentOf returns the place of the segment that holds entry i.

@@ -28,8 +28,9 @@ type VerifyOptions struct {
 	// of its note, and at which value of the counter; without it anchors are
 	// counted and not checked.
 	Anchor func(note [32]byte, data []byte) (counter uint64, err error)
-	// Visit, when set, is called with each intact entry, in order; Data is
-	// valid during the call. Its error is reported as damage of the entry.
+	// Visit, when set, is called with each intact entry, in order and from another
+	// goroutine than Verify's; Data is valid during the call. Its error is reported
+	// as damage of the entry. All calls have ended when Verify returns.
 	Visit func(Entry) error
 }
 
@@ -86,8 +87,9 @@ type verifier struct {
 	keys *Keys
 
 	// computed is the tree over the entries as read, stored the one over the
-	// stored leaf hashes. Where only the second has a checkpoint's root, the
-	// entries whose leaves differ are proven to be the damaged ones.
+	// stored leaf hashes, once they differ. Where only the second has a
+	// checkpoint's root, the entries whose leaves differ are proven to be the
+	// damaged ones.
 	computed, stored frontier
 	leaves           leafReader
 	haveStored       bool
@@ -101,8 +103,8 @@ type verifier struct {
 
 	ckFrames *frames
 	next     *Checkpoint // verified, not reached yet
-	nextOff  int64
 	prevCk   Checkpoint
+	visits   *visitor // nil without Visit
 }
 
 // Verify checks a log from its files and public keys alone, by the numbered
@@ -113,12 +115,15 @@ func Verify(ctx context.Context, dir string, opt VerifyOptions) (*Report, error)
 	if len(opt.Keys) == 0 {
 		return nil, errors.New("cannot verify the log: no public key was given")
 	}
-	if err := v.run(dir); err != nil {
-		var d *Damage
-		if !errors.As(err, &d) {
-			return nil, fmt.Errorf("cannot verify the log in %s: %w", dir, err)
-		}
-		v.rep.add(*d)
+	if opt.Visit != nil {
+		v.visits = newVisitor(opt.Visit)
+	}
+	err := v.note(v.run(dir))
+	if v.visits != nil {
+		v.visits.end(v.rep)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot verify the log in %s: %w", dir, err)
 	}
 	slices.SortStableFunc(v.rep.Damage, func(a, b Damage) int {
 		return cmp.Compare(uint64(a.Entry), uint64(b.Entry)) // -1 becomes the largest
@@ -154,7 +159,7 @@ func (v *verifier) run(dir string) error {
 	if err := v.note(err); err != nil {
 		return err
 	}
-	segs, err := openSegments(dir, m.Origin, false)
+	segs, damage, err := openSegments(dir, m.Origin, false)
 	defer func() {
 		for _, s := range segs {
 			if s.file != nil {
@@ -162,8 +167,11 @@ func (v *verifier) run(dir string) error {
 			}
 		}
 	}()
-	if err := v.note(err); err != nil {
+	if err != nil {
 		return err
+	}
+	for _, d := range damage {
+		v.rep.add(d)
 	}
 	if f, err := openFile(filepath.Join(dir, fileHashes), false); err == nil {
 		defer f.Close()
@@ -171,18 +179,18 @@ func (v *verifier) run(dir string) error {
 	} else {
 		v.rep.Notes = append(v.rep.Notes, "the stored hashes are missing; they are rebuilt when the log is opened")
 	}
-	if err := v.verifyAnchors(dir, m.Origin); err != nil {
-		return err
-	}
 	if err := v.nextCheckpoint(); err != nil {
 		return err
 	}
-	for i, s := range segs {
-		if err := v.segment(s, i == len(segs)-1); err != nil {
+	for i := range segs {
+		if err := v.segment(segs, i); err != nil {
 			return err
 		}
 	}
-	return v.finish(segs)
+	if err := v.finish(segs); err != nil {
+		return err
+	}
+	return v.verifyAnchors(dir, m.Origin)
 }
 
 // note takes damage into the report and returns every other error.
@@ -207,61 +215,91 @@ func (v *verifier) openWitness() error {
 	return nil
 }
 
+// nextFrame reads on to the next intact frame of a file beside the segments, and
+// reports what is none on the way; ok is false at the end. torn says that the file
+// ended in an unfinished write.
+func (r *Report) nextFrame(name string, fs *frames) (fr frame, ok, torn bool, err error) {
+	for {
+		fr, err = fs.read()
+		if err == nil || errors.Is(err, io.EOF) {
+			return fr, err == nil, false, nil
+		}
+		var fe *frameError
+		if !errors.As(err, &fe) {
+			return fr, false, false, fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		bad := fs.next
+		found, err := fs.resync(bad, fs.limit())
+		if err != nil {
+			return fr, false, false, fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		if !found && fe.cut && fs.size-fe.off <= maxCut {
+			r.Torn = append(r.Torn, Cut{File: name, Offset: fe.off, Bytes: fs.size - fe.off, Entry: bad, Detail: fe.detail})
+			return fr, false, true, nil
+		}
+		r.add(Damage{File: name, Offset: fe.off, Entry: -1, Until: -1, Detail: fmt.Sprintf("%s %d: %s", fs.what, bad, fe.detail)})
+		if !found {
+			return fr, false, false, nil
+		}
+	}
+}
+
 // nextCheckpoint reads on to the next checkpoint with a valid signature.
 func (v *verifier) nextCheckpoint() error {
 	v.next = nil
 	for v.ckFrames != nil {
-		fr, err := v.ckFrames.read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			if done, err := v.badCheckpointFrame(err); done || err != nil {
-				return err
-			}
-			continue
+		fr, ok, _, err := v.rep.nextFrame(fileCheckpoints, v.ckFrames)
+		if err != nil || !ok {
+			v.ckFrames = nil // nothing is reported twice
+			return err
 		}
 		c, err := v.keys.Open(fr.data)
-		if err == nil && (c.Size < v.prevCk.Size || c.Size == v.prevCk.Size && v.rep.Checkpoints > 0 && c.Root != v.prevCk.Root) {
-			err = fmt.Errorf("it seals %d entries with root %s, the one before it %d entries with root %s: the log was forked", c.Size, c.Root, v.prevCk.Size, v.prevCk.Root)
+		if err == nil && v.rep.Checkpoints > 0 {
+			err = v.prevCk.before(c)
 		}
 		if err != nil {
 			v.rep.add(Damage{File: fileCheckpoints, Offset: fr.off, Entry: -1, Until: -1, Detail: fmt.Sprintf("checkpoint %d: %v", fr.index, err)})
 			continue
 		}
-		v.next, v.nextOff, v.prevCk = &c, fr.off, c
+		v.next, v.prevCk = &c, c
 		v.rep.Checkpoints++
 		return nil
 	}
 	return nil
 }
 
-// badCheckpointFrame reports a place that is no frame; done means that none follows.
-func (v *verifier) badCheckpointFrame(why error) (done bool, err error) {
-	cut, err := tornTail(fileCheckpoints, v.ckFrames.clone(), why)
-	if err != nil {
-		return true, err
+// before says why c cannot follow p in one log.
+func (p Checkpoint) before(c Checkpoint) error {
+	switch {
+	case c.Size > p.Size:
+		return nil
+	case c == p:
+		return fmt.Errorf("it seals the %d entries that the one before it sealed: no station writes that twice", c.Size)
 	}
-	var fe *frameError
-	if errors.As(why, &fe) && fe.cut && cut.Intact == 0 {
-		v.rep.Torn = append(v.rep.Torn, *cut)
-		return true, nil
-	}
-	v.rep.add(Damage{File: fileCheckpoints, Offset: cut.Offset, Entry: -1, Until: -1, Detail: fmt.Sprintf("checkpoint %d: %s", cut.Entry, cut.Detail)})
-	found, err := v.ckFrames.resync(v.ckFrames.next, maxIndex)
-	return !found, err
+	return fmt.Errorf("it seals %d entries with root %s, the one before it %d entries with root %s: the log was forked, or an old checkpoint written again", c.Size, c.Root, p.Size, p.Root)
 }
 
 // segment checks one segment frame by frame.
-func (v *verifier) segment(s *segment, last bool) error {
+func (v *verifier) segment(segs []*segment, i int) error {
+	s, last := segs[i], i == len(segs)-1
 	v.rep.Segments++
 	v.rep.Bytes += s.size
 	if n := v.computed.n; n < s.first {
-		if err := v.skip(&Damage{File: s.name, Entry: n, Until: s.first, Detail: fmt.Sprintf("the segment begins with entry %d, the ones before it end at %d", s.first, n)}); err != nil {
+		d := &Damage{File: s.name, Entry: n, Until: s.first}
+		if i > 0 { // of the first one, that it is missing was said
+			d.File, d.Offset = segs[i-1].name, segs[i-1].size
+			d.Detail = fmt.Sprintf("the segment ends before entry %d, the next one begins with entry %d", n, s.first)
+			v.rep.add(*d)
+		}
+		if err := v.skip(d); err != nil {
 			return err
 		}
 	}
 	fs := newFrames(s.file, headerSize, s.size, s.first)
+	next := fs.limit() // of the last one, nothing says where it ends
+	if !last {
+		next = segs[i+1].first
+	}
 	for {
 		fr, err := fs.read()
 		if errors.Is(err, io.EOF) {
@@ -273,47 +311,42 @@ func (v *verifier) segment(s *segment, last bool) error {
 			}
 			continue
 		}
-		if done, err := v.badFrame(s, fs, last, err); done || err != nil {
+		if done, err := v.badFrame(s, fs, next, last, err); done || err != nil {
 			return err
 		}
 	}
 }
 
 // badFrame reports a place in a segment that is no frame and moves on to the
-// next one; done means that none follows.
-func (v *verifier) badFrame(s *segment, fs *frames, last bool, why error) (done bool, err error) {
+// next one; done means that none follows. The next segment begins with entry next.
+func (v *verifier) badFrame(s *segment, fs *frames, next int64, last bool, why error) (done bool, err error) {
 	var fe *frameError
 	if !errors.As(why, &fe) {
 		return true, fmt.Errorf("cannot read %s: %w", s.name, why)
 	}
 	d := &Damage{File: s.name, Offset: fe.off, Entry: fs.next, Until: fs.next + 1, Detail: fe.detail}
-	if last && fe.cut && v.next == nil {
-		cut, err := tornTail(s.name, fs.clone(), why)
-		if err != nil {
-			return true, err
-		}
-		if cut.Intact == 0 {
-			v.rep.Torn = append(v.rep.Torn, *cut)
-			return true, nil
-		}
-	}
-	found, err := fs.resync(fs.next, maxIndex)
-	if err != nil {
+	found, err := fs.resync(fs.next, min(next, fs.limit()))
+	switch {
+	case err != nil:
 		return true, fmt.Errorf("cannot read %s: %w", s.name, err)
-	}
-	if !found {
+	case found:
+		d.Until = fs.next
+	case !last:
+		d.Until = max(d.Entry, next)
+	case fe.cut && v.next == nil && s.size-fe.off <= maxCut:
+		v.rep.Torn = append(v.rep.Torn, Cut{File: s.name, Offset: fe.off, Bytes: s.size - fe.off, Entry: d.Entry, Detail: fe.detail})
+		return true, nil
+	default:
 		v.rep.add(*d)
 		return true, nil
 	}
-	d.Until = fs.next
-	return false, v.skip(d)
+	v.rep.add(*d)
+	return !found, v.skip(d)
 }
 
-// skip reports entries that cannot be read and puts their stored leaf hashes
-// in their place: where the next checkpoint's root then holds, everything else
-// is proven intact.
+// skip puts the stored leaf hashes of entries that cannot be read in their place:
+// where the next checkpoint's root then holds, everything else is proven intact.
 func (v *verifier) skip(d *Damage) error {
-	v.rep.add(*d)
 	for v.computed.n < d.Until {
 		leaf, ok, err := v.storedLeaf(v.computed.n)
 		if err != nil {
@@ -321,7 +354,7 @@ func (v *verifier) skip(d *Damage) error {
 		}
 		if !ok {
 			v.lost = true
-			v.computed.n, v.stored.n = d.Until, d.Until
+			v.computed.n = d.Until
 			for v.next != nil && v.next.Size < d.Until {
 				if err := v.nextCheckpoint(); err != nil {
 					return err
@@ -347,10 +380,8 @@ func (v *verifier) entry(s *segment, fr frame) error {
 		return nil
 	}
 	v.rep.Entries++
-	if v.opt.Visit != nil {
-		if err := v.opt.Visit(e); err != nil {
-			v.rep.add(Damage{File: e.File, Offset: e.Offset, Entry: e.Index, Until: e.Index + 1, Detail: err.Error()})
-		}
+	if v.visits != nil {
+		v.visits.add(e)
 	}
 	return v.leaf(e, tlog.RecordHash(fr.data))
 }
@@ -371,7 +402,6 @@ func (v *verifier) leaf(e Entry, leaf tlog.Hash) error {
 	if v.computed.n == v.held {
 		v.since = e
 	}
-	v.computed.add(leaf)
 	want, ok, err := v.storedLeaf(e.Index)
 	if err != nil {
 		return err
@@ -380,15 +410,21 @@ func (v *verifier) leaf(e Entry, leaf tlog.Hash) error {
 		v.haveStored = false
 	}
 	if v.haveStored {
-		v.stored.add(want)
 		if want != leaf {
+			if len(v.differ) == 0 { // up to here the two trees are one
+				v.stored.setTo(&v.computed)
+			}
 			if len(v.differ) < maxDamage {
 				v.differ = append(v.differ, e)
 			} else {
 				v.moreDiffer++
 			}
 		}
+		if len(v.differ) > 0 {
+			v.stored.add(want)
+		}
 	}
+	v.computed.add(leaf)
 	return v.reached(e)
 }
 
@@ -416,7 +452,7 @@ func (v *verifier) reached(e Entry) error {
 		w := v.witness[0]
 		v.witness = v.witness[1:]
 		if !v.lost && v.computed.n == w.Size && v.computed.root() != w.Root {
-			v.rep.add(Damage{File: fileCheckpoints, Entry: -1, Until: -1, Detail: fmt.Sprintf("the log is not the one of which the witness saw %d entries with root %s", w.Size, w.Root)})
+			v.rep.add(Damage{File: segmentName(0), Offset: headerSize, Until: w.Size, Detail: fmt.Sprintf("the log is not the one of which the witness saw %d entries with root %s", w.Size, w.Root)})
 		}
 	}
 	return nil
@@ -428,9 +464,8 @@ func (v *verifier) compare(c Checkpoint, at Damage) {
 		return
 	case v.computed.root() == c.Root:
 		v.stale += int64(len(v.differ)) + v.moreDiffer
-		v.stored.setTo(&v.computed)
 		v.haveStored = v.leaves.file != nil
-	case v.haveStored && v.stored.root() == c.Root:
+	case v.haveStored && len(v.differ) > 0 && v.stored.root() == c.Root:
 		for _, e := range v.differ {
 			v.rep.add(Damage{File: e.File, Offset: e.Offset, Entry: e.Index, Until: e.Index + 1,
 				Detail: fmt.Sprintf("the entry is not the one sealed by the checkpoint over %d entries", c.Size)})

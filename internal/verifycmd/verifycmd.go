@@ -177,7 +177,10 @@ func printReport(w io.Writer, r *audit.Report) {
 		row("Time", "%s to %s", r.First, r.Last)
 		row("Boots", "%d, with %d untrusted time(s)", r.Boots, r.Untrusted)
 	}
-	row("Sealed", "%d by %d checkpoint(s) %s", r.Sealed, r.Checkpoints, r.Root)
+	row("Sealed", "%d by %d checkpoint(s)", r.Sealed, r.Checkpoints)
+	if r.Root != "" {
+		row("Root", "%s", r.Root)
+	}
 	row("Not yet sealed", "%d", r.Unsealed)
 	if r.Counter > 0 {
 		row("Anchored", "%d checkpoint(s), the TPM's counter at %d", r.Anchored, r.Counter)

@@ -22,6 +22,7 @@ import (
 
 	"sallyport/internal/config"
 	"sallyport/internal/control"
+	"sallyport/internal/custody"
 	"sallyport/internal/daemon"
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
@@ -196,7 +197,7 @@ func TestNothingIsDoneWithoutTheLog(t *testing.T) {
 		Revoke: []wiring.RevokeArgs{}, Alter: []wiring.AlterArgs{}, Approve: []wiring.ApproveArgs{}}
 	refuse(authority, map[string]any{wiring.OpAuthorityDraft: draft})
 	bundle := asked[wiring.Draft](authority, wiring.OpAuthorityDraft, draft).Body
-	refuse(authority, map[string]any{
+	refuse(authority, map[string]any{wiring.OpAuthorityDiscard: wiring.NoArgs{},
 		wiring.OpAuthorityChallenge: wiring.ChallengeArgs{Request: r.Body, Vendors: [][]byte{}, EKSHA256: r.EKSHA256},
 		wiring.OpAuthorityRotate:    found, wiring.OpAuthoritySign: wiring.SignArgs{Draft: some},
 	})
@@ -209,7 +210,12 @@ func TestNothingIsDoneWithoutTheLog(t *testing.T) {
 		wiring.OpEnrolRequest: wiring.NoArgs{}, wiring.OpBootMeasure: wiring.NoArgs{}, wiring.OpIntake: wiring.IntakeArgs{Name: "medium"},
 		wiring.OpLogAttest: wiring.AttestArgs{Nonce: strings.Repeat("5a", 16)}, wiring.OpEnrolHandover: wiring.HandoverArgs{Request: some},
 	})
-	for _, op := range []string{wiring.OpStatus, wiring.OpWatch, wiring.OpSealAgain, wiring.OpQuarantineList, wiring.OpQuarantineShow, wiring.OpLogShow,
+	stick := custody.Description{Label: "M1", FSID: "0F1E-2D3C", Direction: custody.In}
+	refuse(source, map[string]any{wiring.OpMediaRegister: stick, wiring.OpLogExported: wiring.ExportedArgs{Format: "csv"},
+		wiring.OpMediaImport: wiring.MediaImportArgs{List: []byte("label,serial,fs_id,seal,direction,single_use,note\nL1,LIST-1,,S1,in,,\n")}})
+	asked[*custody.Medium](source, wiring.OpMediaRegister, stick)
+	refuse(source, map[string]any{wiring.OpMediaChange: wiring.MediaChangeArgs{MediumArgs: wiring.MediumArgs{Medium: "M1"}, Change: custody.Change{Act: custody.Retire, Note: "worn"}}})
+	for _, op := range []string{wiring.OpLogProve, wiring.OpLogPeers, wiring.OpLogBundle, wiring.OpMediaList, wiring.OpMediaShow, wiring.OpStatus, wiring.OpWatch, wiring.OpSealAgain, wiring.OpQuarantineList, wiring.OpQuarantineShow, wiring.OpLogShow,
 		wiring.OpTrustShow, wiring.OpTrustDelivery, wiring.OpTrustRoot, wiring.OpTrustIdentity, wiring.OpTrustKey, wiring.OpAuthorityKey,
 		wiring.OpAuthorityStatus, wiring.OpElections, wiring.OpTally} {
 		tried[op] = true // these only read

@@ -50,11 +50,11 @@ const (
 	OpAuthorityDiscard   = "authority.discard"   // NoArgs, NoArgs: forgets the last draft
 	OpAuthorityStatus    = "authority.status"    // NoArgs, authority.Status
 
-	OpMediaList     = mediaOps + "list"     // MediaArgs, Media
-	OpMediaShow     = mediaOps + "show"     // MediumArgs, custody.Medium
-	OpMediaRegister = mediaOps + "register" // custody.Description, custody.Medium
-	OpMediaChange   = mediaOps + "change"   // MediaChangeArgs, custody.Medium
-	OpMediaImport   = mediaOps + "import"   // MediaImportArgs, MediaImported
+	OpMediaList     = "media.list"     // MediaArgs, Media
+	OpMediaShow     = "media.show"     // MediumArgs, custody.Medium
+	OpMediaRegister = "media.register" // custody.Description, custody.Medium
+	OpMediaChange   = "media.change"   // MediaChangeArgs, custody.Medium
+	OpMediaImport   = "media.import"   // MediaImportArgs, MediaImported
 
 	OpElections = "ems.elections" // NoArgs, Elections
 	OpTally     = "ems.tally"     // TallyArgs, ems.Tally

@@ -17,7 +17,7 @@ import (
 	"sallyport/internal/verdict"
 )
 
-// mediaOps begins the names of all operations of the register of media.
+// mediaOps begins the names of all operations and events of the register of media.
 const mediaOps = "media."
 
 // MediaArgs select media of the register, by label.

@@ -298,14 +298,26 @@ func (c *checker) checkTrust() (string, error) {
 	d := c.delivery()
 	d.Rotations = slices.DeleteFunc(d.Rotations, func(r trust.Rotation) bool { return r.Version <= c.roots[0].Version })
 	var err error
+	var older error
 	if _, c.trusted, err = trust.Follow(c.roots[0], d); err != nil {
-		return "", err
+		first, perr := trust.ParseRoot(c.root)
+		if perr != nil {
+			return "", perr
+		}
+		var ferr error
+		if _, c.trusted, ferr = trust.Follow(first, c.delivery()); ferr != nil {
+			return "", err
+		}
+		older = unchecked("trust bundle %d was signed under root %d, which is older than the one that you gave: give that one", c.trusted.Version(), c.trusted.RootVersion())
 	}
 	if v := c.trusted.Version(); v != c.doc.Trust {
 		return "", fmt.Errorf("the file holds trust bundle %d, %s says %d", v, documentName, c.doc.Trust)
 	}
 	if c.trusted == nil {
 		return "the station had no trust bundle", nil
+	}
+	if older != nil {
+		return "", older
 	}
 	return fmt.Sprintf("bundle %d with %d stations, signed under root %d", c.trusted.Version(), len(c.trusted.Stations()), c.trusted.RootVersion()), nil
 }

@@ -34,9 +34,10 @@ const (
 	later    = "later.zip"    // the evidence of accepted.zip, under a later checkpoint
 	visitor  = "visitor.zip"  // of a station that the authority has not enrolled
 	trustees = "trust.zip"    // the authority's medium with the next root and bundle
-	found    = "found.zip"    // that of rotated.zip, whose bundle came on a medium and is kept, under a later one
+	kept     = "kept.zip"     // that of accepted.zip, when its sender has been revoked: the bundle of then is kept
+	found    = "found.zip"    // that of rotated.zip, in the same way
 	rotated  = "rotated.zip"  // after the root was rotated and a new bundle installed
-	revoked  = "revoked.zip"  // that of accepted.zip, when its sender has been revoked
+	revoked  = "revoked.zip"  // as kept.zip, at a station that has lost the bundle of then
 	rootFile = "root.json"
 	newRoot  = "root-2.json"
 	elseRoot = "elsewhere-root.json"
@@ -44,7 +45,7 @@ const (
 )
 
 func officeFiles() []string {
-	return []string{accepted, two, unknown, altered, plain, torn, later, visitor, trustees, rotated, revoked, found, rootFile, newRoot, elseRoot, identity}
+	return []string{accepted, two, unknown, altered, plain, torn, later, visitor, trustees, rotated, revoked, kept, found, rootFile, newRoot, elseRoot, identity}
 }
 
 // hostile are names that a page, a terminal or a parser might take for more.
@@ -192,15 +193,18 @@ func (w *work) rotate(first string) {
 	run(a, "authority", "reissue", "--out", path("trust-2.json"))
 	run(a, "trust", "install", path("trust-2.json"))
 	run(a, "authority", "publish", "--image", path("trust-2.img"))
-	w.bundle(ems, w.take(ems, path("trust-2.img"), verdict.Accepted), trustees)
+	brought := w.take(ems, path("trust-2.img"), verdict.Accepted)
 	w.document(ems, newRoot, "trust", "root")
 	p := w.seal(w.o.Source, "--kind", "media-set", "--stream", "rotated", w.file("r.txt", "r"))
 	second := w.take(ems, testmedia.FATFrom(w.t, testmedia.Options{}, p.Dir), verdict.Accepted)
 	w.bundle(ems, second, rotated)
 	run(a, "authority", "revoke", w.o.Source.ID, "--after", "0", "--out", path("trust-3.json"))
 	run(ems, "trust", "install", path("trust-3.json"))
-	w.bundle(ems, first, revoked)
+	w.bundle(ems, first, kept)
 	w.bundle(ems, second, found)
+	must(w.t, os.Remove(ems.File("state/trust/bundle-1.dsse.json")))
+	w.bundle(ems, first, revoked)
+	w.bundle(ems, brought, trustees)
 }
 
 func must(t testing.TB, err error) {
@@ -248,8 +252,10 @@ func expected() []struct {
 		{visitor, rootFile, "", evidence.Unchecked, verdict.Accepted, "give its TPM identity"},
 		{rotated, rootFile, "", evidence.Intact, verdict.Accepted, "bundle 2 with 2 stations, signed under root 2"},
 		{rotated, newRoot, "", evidence.Intact, verdict.Accepted, "version 2, the one that you gave"},
-		{trustees, rootFile, "", evidence.Intact, verdict.Accepted, "by bundle 2, in this file, the result is the same"},
+		{trustees, rootFile, "", evidence.Intact, verdict.Accepted, "by bundle 3, in this file, the result is the same"},
 		{found, rootFile, "", evidence.Intact, verdict.Accepted, "bundle 2 with 2 stations, signed under root 2"},
+		{kept, rootFile, "", evidence.Intact, verdict.Accepted, "bundle 1 with 2 stations, signed under root 1"},
+		{kept, newRoot, "", evidence.Unchecked, verdict.Accepted, "older than the one that you gave"},
 		{revoked, rootFile, "", evidence.Unchecked, verdict.Accepted, "the station judged it by trust bundle 1, which it does not have any more"},
 		{accepted, elseRoot, "", evidence.Damaged, "", "the file stands under the root"},
 		{accepted, newRoot, "", evidence.Damaged, "", "the file stands under the root"},

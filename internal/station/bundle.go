@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +16,6 @@ import (
 	"sallyport/internal/audit"
 	"sallyport/internal/control"
 	"sallyport/internal/evidence"
-	"sallyport/internal/intake"
 	"sallyport/internal/limit"
 	"sallyport/internal/manifest"
 	"sallyport/internal/translog"
@@ -112,7 +111,8 @@ func (s *Station) bundle(ctx context.Context, medium string) ([]byte, error) {
 	if src.Identity, err = s.identity.TPM.Encode(); err != nil {
 		return nil, err
 	}
-	if src.Delivery, err = s.trustOf(judged); err != nil {
+	deliveries, err := s.trustOf(judged)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.sealedNow(ctx, src, picked); err != nil {
@@ -121,15 +121,26 @@ func (s *Station) bundle(ctx context.Context, medium string) ([]byte, error) {
 	if src.Items, err = s.itemsOf(medium); err != nil {
 		return nil, err
 	}
-	file, err := evidence.Make(src)
-	var over *limit.Exceeded
-	switch {
-	case errors.As(err, &over):
-		return nil, control.Failf(control.CodeOverLimit, "%v", err)
-	case err != nil:
-		return nil, control.Failf(control.CodeUnavailable, "%v", err)
+	var best []byte
+	result := evidence.Damaged
+	for _, src.Delivery = range deliveries {
+		file, err := evidence.Make(src)
+		var over *limit.Exceeded
+		switch {
+		case errors.As(err, &over):
+			return nil, control.Failf(control.CodeOverLimit, "%v", err)
+		case err != nil:
+			return nil, control.Failf(control.CodeUnavailable, "%v", err)
+		}
+		got := evidence.Check(file, evidence.Options{Root: s.trust.Pinned()}).Result
+		if best == nil || got == evidence.Intact || got == evidence.Unchecked && result == evidence.Damaged {
+			best, result = file, got
+		}
+		if result == evidence.Intact {
+			break
+		}
 	}
-	return file, nil
+	return best, nil
 }
 
 // entriesAbout picks the entries about a medium, and finds the version of the trust
@@ -208,64 +219,29 @@ func (s *Station) proven(size, i int64) (evidence.Entry, error) {
 	return e, nil
 }
 
-// trustOf finds the trust bundle of a version: the installed one, or one that came
-// on a medium and was admitted. When there is none any more, and for -1, it is the
-// installed one: the check says that it is not the one of then.
-func (s *Station) trustOf(version int64) (trust.Delivery, error) {
+// trustOf finds the trust bundle of a version, -1 for any: the installed one, or
+// one from before. The installed one comes after that, for a station which was not
+// enrolled then; the check says that it is not the one of then.
+func (s *Station) trustOf(version int64) ([]trust.Delivery, error) {
 	rotations := trust.Delivery{Rotations: s.trust.Rotations()}
 	if version == 0 {
-		return rotations, nil
+		return []trust.Delivery{rotations}, nil
 	}
 	installed, err := s.trust.Installed()
 	if f, ok := verdict.Find(err); ok && f.Reason == verdict.TrustMissing {
-		return rotations, nil
+		return []trust.Delivery{rotations}, nil
 	}
-	if err != nil {
-		return installed, err
+	if err != nil || version < 0 || version == s.trustVersion() {
+		return []trust.Delivery{installed}, err
 	}
-	if version < 0 || version == s.trustVersion() {
-		return installed, nil
+	past, err := s.trust.Past(version)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return []trust.Delivery{installed}, nil
+	case err != nil:
+		return nil, control.Failf(control.CodeUnavailable, "the trust bundle of then is damaged: %v; move it away, and the evidence has the installed one, which may show less", err)
 	}
-	ids, err := s.vault.List(vault.Admitted)
-	if err != nil {
-		return installed, err
-	}
-	for _, id := range ids {
-		d, ok, err := s.trustIn(id, version)
-		if err != nil {
-			return installed, err
-		}
-		if ok {
-			return d, nil
-		}
-	}
-	return installed, nil
-}
-
-// trustIn reads the trust bundle of this version out of an admitted item.
-func (s *Station) trustIn(id string, version int64) (d trust.Delivery, ok bool, err error) {
-	o, err := intake.ReadOutcome(s.vault, id)
-	if err != nil || o.Kind != string(manifest.TrustBundle) {
-		return d, false, err
-	}
-	item, err := s.vault.Get(id)
-	if err != nil {
-		return d, false, err
-	}
-	defer item.Close()
-	whole, err := item.FS()
-	if err != nil {
-		return d, false, err
-	}
-	data, err := fs.Sub(whole, "data")
-	if err != nil {
-		return d, false, err
-	}
-	if d, err = trust.ReadDelivery(data); err != nil {
-		return d, false, err
-	}
-	_, t, err := trust.Follow(s.trust.Pinned(), d)
-	return d, err == nil && t.Version() == version, nil
+	return []trust.Delivery{past, installed}, nil
 }
 
 // itemsOf reads what the vault has of a medium.

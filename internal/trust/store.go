@@ -22,6 +22,7 @@ const (
 	rootFile      = "root.json"
 	installedFile = "installed.json"
 	floorFile     = "floor.json"
+	pastFile      = "bundle-%d.dsse.json" // a bundle that was installed before, by its version
 )
 
 // MaxRotations is the most rotations of the root that a station follows.
@@ -237,9 +238,9 @@ func (s *Store) Rotations() []Rotation {
 // superseded, another of the same version is a fork, and the same one again
 // changes nothing; so it is with rotations. Errors about the delivery are
 // findings; after any other error the store must be opened again, and holds the
-// old bundle or the new one.
+// old bundle or the new one. The old one is kept; see [Store.Past].
 //
-//	replace(installed.json) replace(floor.json)
+//	[replace(bundle-VERSION.dsse.json)] replace(installed.json) replace(floor.json)
 func (s *Store) Install(d Delivery) (*Trusted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,6 +255,11 @@ func (s *Store) Install(d Delivery) (*Trusted, error) {
 	if err != nil {
 		return nil, err
 	}
+	if old := s.now.trusted; old != nil && old.Version() != next.trusted.Version() {
+		if err := s.fs.WriteFile("trust.install.past", s.past(old.Version()), s.now.given.Bundle, 0o400); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.fs.WriteFile("trust.install.bundle", filepath.Join(s.dir, installedFile), body, 0o600); err != nil {
 		return nil, err
 	}
@@ -262,6 +268,31 @@ func (s *Store) Install(d Delivery) (*Trusted, error) {
 	}
 	s.now = next
 	return next.trusted, nil
+}
+
+func (s *Store) past(version int64) string {
+	return filepath.Join(s.dir, fmt.Sprintf(pastFile, version))
+}
+
+// Past returns a bundle that was installed here before, with all rotations since
+// the pinned root: what was judged by it can be judged by it again. The error is
+// [os.ErrNotExist] when there is none of this version.
+func (s *Store) Past(version int64) (Delivery, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, err := readFile(s.past(version), MaxEnvelope)
+	if err != nil {
+		return Delivery{}, err
+	}
+	d := Delivery{slices.Clone(s.now.given.Rotations), data}
+	_, t, err := Follow(s.now.pinned, d)
+	if err == nil && t.Version() != version {
+		err = fmt.Errorf("it has version %d", t.Version())
+	}
+	if err != nil {
+		return Delivery{}, fmt.Errorf("cannot read %s: %w", s.past(version), err)
+	}
+	return d, nil
 }
 
 // next is the state after a delivery.

@@ -1,7 +1,9 @@
 package trust_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -340,9 +342,9 @@ func TestInstallCrashTable(t *testing.T) {
 		bundle, root int64
 		steps        int
 	}{
-		"a bundle":            {just(one.signed(t, one.version(4), 1)), 4, 1, 6},
+		"a bundle":            {just(one.signed(t, one.version(4), 1)), 4, 1, 9},
 		"a rotation":          {trust.Delivery{Rotations: []trust.Rotation{to2}}, 3, 2, 6},
-		"a rotation's bundle": {trust.Delivery{Rotations: []trust.Rotation{to2}, Bundle: two.signed(t, two.version(4), 1)}, 4, 2, 6},
+		"a rotation's bundle": {trust.Delivery{Rotations: []trust.Rotation{to2}, Bundle: two.signed(t, two.version(4), 1)}, 4, 2, 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			steps := 0
@@ -376,12 +378,56 @@ func TestInstallCrashTable(t *testing.T) {
 					}
 					if b == 4 {
 						wantBack(t, again, old)
+						wantPast(t, again, 3, old.Bundle)
 					}
 					installs(t, again, c.next)
 					wantVersions(t, openStore(t, dir), c.bundle, c.root)
+					if c.bundle == 4 {
+						wantPast(t, again, 3, old.Bundle)
+					}
 				}
 			}
 		})
+	}
+}
+
+// wantPast asks for a bundle that was replaced.
+func wantPast(t testing.TB, s *trust.Store, version int64, bundle []byte) {
+	t.Helper()
+	if d, err := s.Past(version); err != nil || !bytes.Equal(d.Bundle, bundle) {
+		t.Errorf("the bundle of version %d from before: %v", version, err)
+	}
+}
+
+// Bundles that were replaced are kept, also over rotations, and verified again
+// when somebody asks for them.
+func TestPastBundles(t *testing.T) {
+	one := newOffice(t, 1, 1)
+	two, to2 := one.rotated(t)
+	s, dir := newStore(t, one)
+	third, fourth := one.signed(t, one.bundle, 1), one.signed(t, one.version(4), 1)
+	installs(t, s, just(third))
+	installs(t, s, just(fourth))
+	installs(t, s, trust.Delivery{Rotations: []trust.Rotation{to2}, Bundle: two.signed(t, two.version(5), 1)})
+	s = openStore(t, dir)
+	wantPast(t, s, 3, third)
+	wantPast(t, s, 4, fourth)
+	for _, version := range []int64{2, 5, 6} {
+		if _, err := s.Past(version); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+	name := func(version int) string { return filepath.Join(dir, fmt.Sprintf("bundle-%d.dsse.json", version)) }
+	if err := os.Rename(name(4), name(3)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name(4), third[:len(third)-9], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []int64{3, 4} {
+		if _, err := s.Past(version); err == nil || errors.Is(err, os.ErrNotExist) {
+			t.Errorf("version %d is another one, or damaged: %v", version, err)
+		}
 	}
 }
 

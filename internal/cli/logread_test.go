@@ -472,6 +472,8 @@ func TestSlip(t *testing.T) {
 				t.Errorf("%s: foreign characters in\n%q", medium, text)
 			}
 			witness(t, "the QR code", testtool.QRInText(t, text))
+			witness(t, "the text", text)
+			witness(t, "the text in another editor", "\ufeff"+strings.ReplaceAll(text, "\n", "\r\n"))
 			witness(t, "the JSON form", must(t, s, "--json", "slip", medium))
 		}
 		page := filepath.Join(t.TempDir(), "slip.html")
@@ -482,6 +484,7 @@ func TestSlip(t *testing.T) {
 		if err != nil || !bytes.Contains(body, []byte("&lt;script&gt;")) || bytes.Contains(body, []byte("<script")) || !bytes.Contains(body, []byte("<svg ")) {
 			t.Errorf("%v\n%s", err, body)
 		}
+		witness(t, "the page", string(body))
 		if r := at(t, s, "slip", held, "--html", page); r.status != 2 || !strings.Contains(r.err, "exists already") {
 			t.Errorf("exit status %d: %s", r.status, r.err)
 		}

@@ -28,11 +28,11 @@ func (slipCmd) Help() string {
     sallyport slip 7c2e2bfb0936 | lp     (a printer with 80 columns)
     sallyport slip 7c2e --html slip.html (a page for A6 or a receipt printer, without scripts)
 
-Whoever has a slip checks a copy of the log, on any machine: scan the code, save its text as a file, and run
+Whoever has a slip checks a copy of the log, on any machine: scan the code and save its text as a file, or take the file of the slip itself, and run
 
     sallyport-verify witness slip.txt --dir LOG --key ems-1.pem
 
-The JSON form of a slip, and the report that 'sallyport --json intake' prints, are witnesses as well; the HTML page and the printed text are not read by the program.
+The report that 'sallyport --json intake' prints and the evidence.json of a sealed package are witnesses as well.
 
 Exit status: 0 printed, 3 printed, but the audit log is damaged, 5 printed, but the TPM has not sealed the verdict (also: no verdict yet, the station is not ready), 1 failed, 2 usage or no such medium.`
 }

@@ -125,7 +125,7 @@ const (
 	run       = "sallyport-verify witness FILE --dir LOG --key KEY.pem"
 	where     = "LOG is a copy of the station's log folder, KEY.pem its public log key ('sallyport trust key')."
 	likewise  = "The text above does the same as the code."
-	folded    = "The text above does the same as the code, when what follows a > is put behind the line before it."
+	folded    = "The text above does the same as the code, typed as it stands."
 )
 
 func (s *Slip) seals() string {

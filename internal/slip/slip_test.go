@@ -10,6 +10,7 @@ import (
 
 	"sallyport/internal/slip"
 	"sallyport/internal/testtool"
+	"sallyport/internal/translog"
 	"sallyport/internal/verdict"
 )
 
@@ -90,28 +91,25 @@ func drawn(t *testing.T, page []byte) string {
 	return testtool.QR(t, n, n, func(x, y int) bool { return black[[2]int{x, y}] })
 }
 
-// The note can be put together again from the lines of the paper.
+// The note can be put together again from the lines of the paper, and from the
+// page, wherever they break.
 func TestTheTextHoldsTheCheckpoint(t *testing.T) {
-	s := held("x")
-	text, err := s.Text(false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(text, "among them.\n\n")
-	var got strings.Builder
-	for line := range strings.Lines(rest) {
-		line = strings.TrimSuffix(line, "\n")
-		if more, ok := strings.CutPrefix(line, "  > "); ok {
-			got.WriteString(more)
-			continue
+	for n := 1; n <= 200; n++ {
+		s := held("x")
+		s.Checkpoint = note(strings.Repeat("o", n))
+		text, err := s.Text(false)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got.WriteByte('\n'); strings.Count(got.String(), "\n") == 7 {
-			break
+		page, err := s.HTML()
+		if err != nil {
+			t.Fatal(err)
 		}
-		got.WriteString(strings.TrimPrefix(line, "  "))
-	}
-	if strings.TrimSpace(got.String()) != strings.TrimSpace(s.Checkpoint) {
-		t.Errorf("%q\n%s", got.String(), text)
+		for _, form := range [][]byte{[]byte(text), page} {
+			if got, err := translog.FindNote(form); err != nil || string(got) != s.Checkpoint {
+				t.Errorf("an origin of %d bytes: %q, %v\n%s", n, got, err, form)
+			}
+		}
 	}
 }
 

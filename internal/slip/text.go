@@ -103,6 +103,9 @@ func (p *page) note(note string) {
 		head := "  "
 		for rest := []rune(strings.TrimSuffix(line, "\n")); ; head = "  > " {
 			n := min(len(rest), Columns-len(head))
+			for n < len(rest) && n > 1 && rest[n-1] == ' ' {
+				n-- // a space at the end of a line is lost on paper
+			}
 			p.line(strings.TrimRight(head+string(rest[:n]), " "))
 			if rest = rest[n:]; len(rest) == 0 {
 				break

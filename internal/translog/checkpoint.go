@@ -1,7 +1,6 @@
 package translog
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -238,27 +236,4 @@ func See(origin string, pub *ecdsa.PublicKey, note []byte) (*Sighting, error) {
 	}
 	id, err := KeyID(pub)
 	return &Sighting{c, id, note}, err
-}
-
-// FindNote returns the signed note in a JSON document that carries a checkpoint
-// in a member of that name at its top. It judges neither.
-func FindNote(document []byte) ([]byte, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(document))
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
-		return nil, errors.New("the document is no JSON object")
-	}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err == nil && name.String() == "checkpoint" && d.PeekKind() == '"' {
-			if name, err = d.ReadToken(); err == nil {
-				return []byte(name.String()), nil
-			}
-		} else if err == nil {
-			err = d.SkipValue()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the document: %w", err)
-		}
-	}
-	return nil, errors.New("the document carries no checkpoint")
 }

@@ -12,7 +12,7 @@ import (
 )
 
 type witnessCommand struct {
-	File string `arg:"" help:"The checkpoint: a signed note, such as the text of a slip's QR code, or a JSON document of Sallyport that carries one (a report of intake, a slip, an attestation)." type:"existingfile"`
+	File string `arg:"" help:"The checkpoint: a signed note, such as the text of a slip's QR code, or a document of Sallyport that carries one (a slip as text, HTML or JSON, the report of an intake, evidence.json of a sealed package, an attestation)." type:"existingfile"`
 	Dir  string `help:"Folder of the log that must hold what the checkpoint seals." required:"" type:"path" placeholder:"DIR"`
 	keys
 	JSON bool `name:"json" help:"Print the result as one line of JSON."`
@@ -38,19 +38,17 @@ func (c *witnessCommand) run(ctx context.Context, stdout, stderr io.Writer) int 
 	})
 }
 
-// readNote reads a checkpoint from a file that is one, or that is a JSON document
-// with a member "checkpoint". What scanners and editors do to the ends of a text
-// is undone: no such change makes a checkpoint of what was none, for it is signed.
+// readNote reads a checkpoint from a file that carries one. A text that does not is
+// returned as it is, and fails as a witness.
 func readNote(name string) ([]byte, error) {
 	b, err := readSmall(name)
 	if err != nil {
 		return nil, err
 	}
-	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
-	if len(b) == 0 || b[0] != '{' {
-		return append(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), '\n'), nil
-	}
 	note, err := translog.FindNote(b)
+	if err != nil && !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
+		return b, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot use %s: %w", name, err)
 	}

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"flag"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,5 +68,33 @@ func TestCatalogueIsWellFormed(t *testing.T) {
 	}
 	if _, ok := audit.Define("made.up"); ok {
 		t.Error("an event outside the catalogue is defined")
+	}
+}
+
+// TestTheStandardsTable: the table about VVSG 2.0 names every event of the
+// catalogue, and none that is not in it.
+func TestTheStandardsTable(t *testing.T) {
+	b, err := os.ReadFile("EVENTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(b), "## VVSG 2.0, Table 15-1\n")
+	table, _, ok2 := strings.Cut(table, "\n## ")
+	if !ok || !ok2 {
+		t.Fatal("EVENTS.md has no such table")
+	}
+	named := map[string]bool{}
+	for _, id := range regexp.MustCompile("`([a-z]+\\.[a-z]+)`").FindAllStringSubmatch(table, -1) {
+		if named[id[1]] = true; id[1] == "subject.person" {
+			continue
+		}
+		if _, ok := audit.Define(audit.EventID(id[1])); !ok {
+			t.Errorf("the table names %s, which is no event", id[1])
+		}
+	}
+	for _, d := range audit.Catalogue() {
+		if !named[string(d.ID)] {
+			t.Errorf("the table does not name %s", d.ID)
+		}
 	}
 }

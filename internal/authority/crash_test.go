@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/authority"
 	"sallyport/internal/durable"
+	"sallyport/internal/testtool"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
 )
@@ -63,23 +64,23 @@ func TestCrashTable(t *testing.T) {
 					if what == "draft" {
 						answer = s.answers(d, request)
 					}
-					crash := &crasher{at: at, tookEffect: tookEffect}
-					d.open(crash.fs())
-					crash.n, crash.armed = 0, true
+					crash := &testtool.Crash{At: at, TookEffect: tookEffect}
+					d.open(crash.FS())
+					crash.Arm()
 					var err error
 					if what == "draft" {
 						_, _, err = d.Draft(ctx, admits(admit(answer)))
 					} else {
 						_, _, err = d.Challenge(request, s.ek())
 					}
-					if crash.n <= at {
+					if crash.Steps <= at {
 						must(t, err)
 						if at != steps {
 							t.Fatalf("a %s has %d durable steps, want %d", what, at, steps)
 						}
 						return
 					}
-					if !errors.Is(err, errCrash) {
+					if !errors.Is(err, testtool.ErrCrash) {
 						t.Fatalf("step %d: %v", at, err)
 					}
 					d.open(durable.FS{})
@@ -112,29 +113,6 @@ func TestCrashTable(t *testing.T) {
 			}
 		})
 	}
-}
-
-var errCrash = errors.New("crash")
-
-// crasher fails one durable step, before or after its effect.
-type crasher struct {
-	at         int
-	tookEffect bool
-	n          int
-	armed      bool
-}
-
-func (c *crasher) fs() durable.FS {
-	return durable.FS{Hook: func(_ string, done bool) error {
-		if !c.armed || done != c.tookEffect {
-			return nil
-		}
-		c.n++
-		if c.n-1 == c.at {
-			return errCrash
-		}
-		return nil
-	}}
 }
 
 func isReason(err error, r verdict.Reason) bool {

@@ -12,6 +12,7 @@ import (
 
 	"sallyport/internal/durable"
 	"sallyport/internal/manifest"
+	"sallyport/internal/testtool"
 	"sallyport/internal/tpm/tpmtest"
 	"sallyport/internal/trust"
 	"sallyport/internal/verdict"
@@ -352,14 +353,14 @@ func TestInstallCrashTable(t *testing.T) {
 				for _, tookEffect := range []bool{false, true} {
 					s, dir := newStore(t, one)
 					installs(t, s, old)
-					crash := &crasher{at: at, tookEffect: tookEffect}
-					hooked, err := trust.OpenStore(dir, crash.fs())
+					crash := &testtool.Crash{At: at, TookEffect: tookEffect}
+					hooked, err := trust.OpenStore(dir, crash.FS())
 					if err != nil {
 						t.Fatal(err)
 					}
-					crash.n, crash.armed = 0, true
+					crash.Arm()
 					_, err = hooked.Install(c.next)
-					if steps = max(steps, crash.n); crash.n <= at {
+					if steps = max(steps, crash.Steps); crash.Steps <= at {
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -368,7 +369,7 @@ func TestInstallCrashTable(t *testing.T) {
 						}
 						return
 					}
-					if !errors.Is(err, errCrash) {
+					if !errors.Is(err, testtool.ErrCrash) {
 						t.Fatalf("step %d: %v", at, err)
 					}
 					again := openStore(t, dir)
@@ -439,27 +440,4 @@ func wantBack(t testing.TB, s *trust.Store, old trust.Delivery) {
 	if !ok || f.Reason != verdict.Superseded && f.Reason != verdict.SignerUnknown {
 		t.Errorf("the old bundle after the new one: %v", err)
 	}
-}
-
-var errCrash = errors.New("crash")
-
-// crasher fails one durable step, before or after its effect.
-type crasher struct {
-	at         int
-	tookEffect bool
-	n          int
-	armed      bool
-}
-
-func (c *crasher) fs() durable.FS {
-	return durable.FS{Hook: func(_ string, done bool) error {
-		if !c.armed || done != c.tookEffect {
-			return nil
-		}
-		c.n++
-		if c.n-1 == c.at {
-			return errCrash
-		}
-		return nil
-	}}
 }

@@ -59,7 +59,7 @@ func TestEveryFaultOfADefinitionIsRefused(t *testing.T) {
 		{"one of several documents", `"SequenceEnd": 1`, `"SequenceEnd": 2`, "definition-split", "/SequenceEnd"},
 		{"style without identifier", `"Value": "style-harbor"`, `"Value": ""`, "style-id", "/Election/0/BallotStyle/1"},
 		{"two styles of one identifier", `"Value": "style-harbor"`, `"Value": "style-county"`, "style-id", "/Election/0/BallotStyle/1"},
-		{"way of voting that is not tallied", `"VoteVariation": "n-of-m"`, `"VoteVariation": "rcv"`, "variation-unsupported", "/Election/0/Contest/0/VoteVariation"},
+		{"way of voting that is not tallied", `"VoteVariation": "n-of-m"`, `"VoteVariation": "borda"`, "variation-unsupported", "/Election/0/Contest/0/VoteVariation"},
 		{"option of another contest", `"option-commissioner-1",`, `"option-clerk-1",`, "style-option", "/OrderedContestOptionIds/0"},
 		{"contest twice on a style", `"ContestId": "contest-clerk"`, `"ContestId": "contest-measure-a"`, "style-", "/OrderedContent/"},
 	} {

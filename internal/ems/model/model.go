@@ -5,32 +5,88 @@
 // numbers; the numbers mean nothing without the definition they belong to.
 package model
 
-// Definition is what the core needs of a checked election definition.
+import "math/big"
+
+// Definition is what the core needs of a checked election definition to read
+// and count ballots.
 type Definition struct {
 	IDs       []string // the values of the election's external identifiers
 	Name      string
 	Date      string // YYYY-MM-DD
 	Test      bool   // marked as a test: its votes are never a result
+	Parties   []Party
 	Contests  []Contest
 	Styles    []Style
 	Precincts []Precinct
 }
 
+// Party is one party or coalition.
+type Party struct {
+	ID   string
+	Name string
+}
+
+// Kind says what a contest decides.
+type Kind uint8
+
+// The values of [Kind].
+const (
+	Candidates Kind = iota
+	Measure
+	Retention
+	PartyList
+	StraightParty   // selects a party's candidates in the contests it controls
+	PartyPreference // of the contests it controls, those of the chosen party count
+	Activation      // the contests it controls count if an activating option is chosen
+)
+
 // Contest is one contest with its options.
 type Contest struct {
 	ID           string
 	Name         string
+	Kind         Kind
 	VotesAllowed int
+	Elected      int // how many options win; 1 for questions
 	// Cumulative allows more than one vote for the same option.
 	Cumulative bool
-	Options    []Option
+	// Ranks is how many ranks a ballot has for the contest; 0 where options
+	// are marked and not ranked.
+	Ranks     int
+	Threshold Threshold // what the first option, or the winner, needs
+	Parties   []int     // numbers of the parties whose primary this is
+	Controls  []int     // numbers of the contests that this one controls
+	Inclusive bool      // of a straight party contest: its ruleset
+	Options   []Option
+}
+
+// Threshold is the part of the votes that is needed, exactly: at least Num/Den,
+// or more than that. Den is 0 where the most votes are enough.
+type Threshold struct {
+	Num, Den int64
+	More     bool
+}
+
+// Met says whether votes out of all are enough.
+func (t Threshold) Met(votes, all int64) bool {
+	if t.Den == 0 {
+		return true
+	}
+	var have, need big.Int
+	have.Mul(big.NewInt(votes), big.NewInt(t.Den))
+	need.Mul(big.NewInt(all), big.NewInt(t.Num))
+	if t.More {
+		return have.Cmp(&need) > 0
+	}
+	return all > 0 && have.Cmp(&need) >= 0
 }
 
 // Option is one choice of a contest.
 type Option struct {
-	ID      string
-	Name    string
-	WriteIn bool
+	ID        string
+	Name      string
+	WriteIn   bool
+	Parties   []int // numbers of the parties that it stands for
+	Activates bool  // of an activation contest
 }
 
 // Style is one ballot style: which contests stand on the ballot, and where it
@@ -39,12 +95,17 @@ type Style struct {
 	IDs       []string // the values of its external identifiers
 	Contests  []int    // numbers of contests, in ballot order
 	Precincts []int    // numbers of precincts
+	Parties   []int    // numbers of parties; none where it is not a party's ballot
 }
 
-// Precinct is one reporting unit that a ballot style names.
+// Precinct is one reporting unit that a ballot style names: a precinct, or a
+// split of one.
 type Precinct struct {
 	ID   string
 	Name string
+	// Of is the identifier of the precinct that a split belongs to, or its own.
+	Of     string
+	OfName string
 }
 
 // Answer is a three-valued fact about a mark.
@@ -75,6 +136,7 @@ type Ballot struct {
 	ID        string
 	Device    string // the device that created the record; may be empty
 	Batch     string // the batch it names; may be empty
+	Method    string // how it was cast (NIST CountItemType, as far as known); may be empty
 	Sheet     string // set when the record covers one sheet of several
 	Style     int
 	Precinct  int
@@ -101,6 +163,8 @@ type Position struct {
 	Indicated Answer
 	Allocable Answer
 	Votes     int
+	Rank      int    // in a ranked contest, beginning at 1; otherwise 0
+	Generated bool   // not marked by the voter but made by a rule, such as straight party
 	WriteIn   bool   // a name was written
 	Text      string // the name as read; may be empty
 }

@@ -21,7 +21,11 @@ type Core struct {
 }
 
 // Create makes the database of a new core; it fails when path exists.
-func Create(path string) error { return store.Create(path) }
+func Create(path string) error { return store.Create(path, store.AtStation) }
+
+// CreateDesk makes the database of a core that is not a station's: files are
+// given to it by hand, and its reports say so.
+func CreateDesk(path string) error { return store.Create(path, store.AtDesk) }
 
 // Open opens the database of a core that [Create] made; it never creates one.
 func Open(path string) (*Core, error) {
@@ -109,10 +113,11 @@ func (c *Core) Elections(ctx context.Context) ([]Election, error) {
 	return list, nil
 }
 
-// Tally counts one election from its ballots and checks the count: every
-// package's ballots against their digest, and the conservation identity for
-// every contest in every precinct and batch. A tally that does not pass is an
-// error, never a result.
+// Tally counts one election anew from its ballots and checks the count: every
+// package's ballots against their digest, the conservation identity for every
+// contest in every precinct, voting method, style and batch, and the whole
+// against the subtotals that were made when the ballots came in. A tally that
+// does not pass is an error, never a result.
 func (c *Core) Tally(ctx context.Context, electionID string) (*Tally, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -131,27 +136,100 @@ func (c *Core) tally(ctx context.Context, electionID string) (*Tally, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %q", ErrNoElection, electionID)
 	}
-	counter := tally.NewCounter(d)
-	var b model.Ballot
-	err = c.store.Ballots(ctx, electionID, func(r store.Row) error {
-		if err := d.Unpack(&b, r.Content); err != nil {
-			return err
-		}
-		b.ID = string(r.ID)
-		return counter.Add(&b, r.Batch)
-	})
+	counter, err := c.stream(ctx, electionID, d, nil)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.compare(ctx, electionID, d, counter.Subtotals()); err != nil {
 		return nil, err
 	}
 	t, err := counter.Result()
 	if err != nil {
 		return nil, err
 	}
+	return t, c.sign(ctx, t, e, d)
+}
+
+// sign fills in whose tally it is, and of what state.
+func (c *Core) sign(ctx context.Context, t *Tally, e store.Election, d *model.Definition) error {
 	state, err := c.store.State(ctx)
+	if err != nil {
+		return err
+	}
+	t.ElectionID, t.Name, t.Date, t.Test = e.ID, d.Name, d.Date, d.Test
+	t.DefinitionSHA256, t.StateDigest = hex.EncodeToString(e.SHA256[:]), hex.EncodeToString(state[:])
+	return nil
+}
+
+// stream counts every ballot of an election; ranked may be nil.
+func (c *Core) stream(ctx context.Context, electionID string, d *model.Definition, ranked func(int, *model.Marks)) (*tally.Counter, error) {
+	counter := tally.NewCounter(d)
+	if ranked != nil {
+		counter.Rankings(ranked)
+	}
+	var b model.Ballot
+	err := c.store.Ballots(ctx, electionID, func(r store.Row) error {
+		if err := d.Unpack(&b, r.Content); err != nil {
+			return err
+		}
+		if err := counter.Add(&b, tally.Batch{No: r.Batch, Method: r.Method}); err != nil {
+			return fmt.Errorf("%w (ballot %q)", err, r.ID)
+		}
+		return nil
+	})
+	return counter, err
+}
+
+// compare compares a recount with the subtotals that were stored.
+func (c *Core) compare(ctx context.Context, electionID string, d *model.Definition, recount *tally.Subtotals) error {
+	rows, ok, err := c.store.Subtotals(ctx, electionID)
+	if err != nil || !ok {
+		return err // a store of the first version has none before its next import
+	}
+	stored, err := decode(d, rows)
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	}
+	if err := stored.Equal(recount); err != nil {
+		return fmt.Errorf("%w: the ballots do not come to the subtotals that were made when they were imported: %w", store.ErrDamaged, err)
+	}
+	return nil
+}
+
+// Totals returns the tally that the stored subtotals come to, checked in
+// itself, without reading the ballots again; [Core.Tally] does that.
+func (c *Core) Totals(ctx context.Context, electionID string) (*Tally, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, err := c.totals(ctx, electionID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot add up: %w", err)
+	}
+	return t, nil
+}
+
+func (c *Core) totals(ctx context.Context, electionID string) (*Tally, error) {
+	e, d, ok, err := c.definition(ctx, electionID)
 	if err != nil {
 		return nil, err
 	}
-	t.ElectionID, t.Name, t.Date, t.Test = electionID, d.Name, d.Date, d.Test
-	t.DefinitionSHA256, t.StateDigest = hex.EncodeToString(e.SHA256[:]), hex.EncodeToString(state[:])
-	return t, nil
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrNoElection, electionID)
+	}
+	if err := c.counted(ctx, electionID, d); err != nil {
+		return nil, err
+	}
+	rows, _, err := c.store.Subtotals(ctx, electionID)
+	if err != nil {
+		return nil, err
+	}
+	subs, err := decode(d, rows)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	}
+	t, err := subs.Tally()
+	if err != nil {
+		return nil, err
+	}
+	return t, c.sign(ctx, t, e, d)
 }

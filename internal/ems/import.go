@@ -113,28 +113,28 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 	if len(p.Files) == 0 {
 		return row, verdict.New(verdict.ContentInvalid, "manifest files", "an export of cast vote records has at least one document (rule records-none)")
 	}
+	if err := c.counted(ctx, p.ElectionID, d); err != nil {
+		return row, err
+	}
 	load := c.store.NewLoad()
 	defer func() { err = errors.Join(err, load.Close()) }()
-	counter := tally.NewCounter(d)
-	var packed []byte
+	in := &intake{def: d, counter: tally.NewCounter(d), load: load}
 	want := cdf.Want{Definition: d, ElectionID: p.ElectionID}
 	for _, f := range p.Files {
 		if err := c.records(ctx, p, f, want, func(b *model.Ballot) error {
-			batch := load.Batch(store.Batch{Device: b.Device, ID: b.Batch})
-			if err := counter.Add(b, batch); err != nil {
+			if err := in.add(b); err != nil {
 				return uncountable(f.Path, err)
 			}
-			packed = b.Pack(packed[:0])
-			return load.Add(store.Row{ID: []byte(b.ID), Batch: batch, Content: packed})
+			return nil
 		}); err != nil {
 			return row, err
 		}
 	}
-	if _, err := counter.Result(); err != nil {
+	if _, err := in.counter.Result(); err != nil {
 		return row, uncountable("manifest files", err)
 	}
 	row.Contests = int64(len(d.Contests))
-	row, err = c.store.AddBallots(ctx, row, load)
+	row, err = c.store.AddBallots(ctx, row, load, in)
 	var conflict *store.Conflict
 	if errors.As(err, &conflict) {
 		return row, verdict.New(verdict.ContentInvalid, "UniqueId "+conflict.ID, "%v (rule record-repeated)", conflict)
@@ -146,6 +146,9 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 // be counted all the same: no fault of the station, whose work goes on. What
 // does not balance is told without its numbers, which are votes.
 func uncountable(where string, err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return err
+	}
 	if errors.Is(err, tally.ErrUnbalanced) {
 		err = tally.ErrUnbalanced
 	}

@@ -111,7 +111,7 @@ func FuzzRecords(f *testing.F) {
 			if !bytes.Equal(again.Pack(nil), packed) {
 				t.Fatalf("packed again it differs: %x", packed)
 			}
-			return counter.Add(&again, 0)
+			return counter.Add(&again, tally.Batch{})
 		})
 		if err != nil {
 			onlyFindings(t, err)

@@ -31,9 +31,18 @@ func (c *Conflict) Error() string {
 // that is there must have the same definition; the caller has made sure.
 func (s *Store) AddDefinition(ctx context.Context, p Package, e Election) (Package, error) {
 	return s.add(ctx, p, func(tx *sql.Tx, p *Package) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO election (id, sha256, definition) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", e.ID, e.SHA256[:], e.Definition)
+		res, err := tx.ExecContext(ctx, "INSERT INTO election (id, sha256, definition) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING", e.ID, e.SHA256[:], e.Definition)
 		if err != nil {
 			return err
+		}
+		fresh, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if fresh == 1 { // no ballot of it is without its part in the subtotals
+			if _, err := tx.ExecContext(ctx, "INSERT INTO counted SELECT no FROM election WHERE id = ?", e.ID); err != nil {
+				return err
+			}
 		}
 		p.Content = newContent().sum()
 		return nil
@@ -43,22 +52,19 @@ func (s *Store) AddDefinition(ctx context.Context, p Package, e Election) (Packa
 // AddBallots stores the ballots of a load and the package that brought them,
 // in one transaction, and returns the package's row with its counts. Ballots
 // that an earlier package brought with the same content are counted as known.
-// A [Conflict] changes nothing.
-func (s *Store) AddBallots(ctx context.Context, p Package, l *Load) (Package, error) {
+// The counts of the others are added to the subtotals. A [Conflict] changes
+// nothing.
+func (s *Store) AddBallots(ctx context.Context, p Package, l *Load, by Counting) (Package, error) {
 	p.Ballots = l.Count()
 	return s.add(ctx, p, nil, func(tx *sql.Tx, p *Package, election int64) error {
-		return s.insert(ctx, tx, p, election, l)
+		return s.insert(ctx, tx, p, election, l, by)
 	})
 }
 
 // add writes one package: before makes what the package's row refers to, after
 // what refers to it.
 func (s *Store) add(ctx context.Context, p Package, before func(*sql.Tx, *Package) error, after func(*sql.Tx, *Package, int64) error) (Package, error) {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return Package{}, fmt.Errorf("cannot write the election store: %w", err)
-	}
-	err = func() error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
 		if before != nil {
 			if err := before(tx, &p); err != nil {
 				return err
@@ -89,17 +95,29 @@ func (s *Store) add(ctx context.Context, p Package, before func(*sql.Tx, *Packag
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE package SET state = ? WHERE no = ?", p.State[:], p.No)
 		return err
-	}()
+	})
 	if err != nil {
+		return Package{}, err
+	}
+	return p, nil
+}
+
+// write runs one transaction.
+func (s *Store) write(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("cannot write the election store: %w", err)
+	}
+	if err := do(tx); err != nil {
 		err = full(errors.Join(err, rollback(tx)))
 		s.settle(ctx)
-		return Package{}, fmt.Errorf("cannot write the election store: %w", err)
+		return fmt.Errorf("cannot write the election store: %w", err)
 	}
 	if err := tx.Commit(); err != nil {
-		return Package{}, fmt.Errorf("cannot write the election store: %w", full(err))
+		return fmt.Errorf("cannot write the election store: %w", full(err))
 	}
 	s.settle(ctx)
-	return p, nil
+	return nil
 }
 
 // rollback ends a transaction that failed; SQLite, or the end of the context,
@@ -120,7 +138,7 @@ func (s *Store) settle(ctx context.Context) {
 }
 
 // insert writes the ballots of a load in the order of their identifiers.
-func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int64, l *Load) error {
+func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int64, l *Load, by Counting) error {
 	batches, first, err := addBatches(ctx, tx, p.No, l.batches)
 	if err != nil {
 		return err
@@ -151,9 +169,15 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int
 			return nil
 		}
 		p.Known++
-		return same(ctx, tx, election, r, l.batches[r.Batch])
+		if err := same(ctx, tx, election, r, l.batches[r.Batch], by); err != nil {
+			return err
+		}
+		return by.Known(r)
 	})
 	if err != nil {
+		return err
+	}
+	if err := count(ctx, tx, election, by, batches); err != nil {
 		return err
 	}
 	for _, i := range sortedBatches(l.batches) {
@@ -169,7 +193,7 @@ func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int
 func addBatches(ctx context.Context, tx *sql.Tx, pkg int64, list []Batch) (numbers []int64, first int64, err error) {
 	numbers = make([]int64, len(list))
 	for n, i := range sortedBatches(list) {
-		res, err := tx.ExecContext(ctx, "INSERT INTO batch (package, device, id) VALUES (?, ?, ?)", pkg, list[i].Device, list[i].ID)
+		res, err := tx.ExecContext(ctx, "INSERT INTO batch (package, device, id, method) VALUES (?, ?, ?, ?)", pkg, list[i].Device, list[i].ID, list[i].Method)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -190,21 +214,21 @@ func sortedBatches(list []Batch) []int {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(strings.Compare(list[a].Device, list[b].Device), strings.Compare(list[a].ID, list[b].ID))
+		return cmp.Or(strings.Compare(list[a].Device, list[b].Device), strings.Compare(list[a].ID, list[b].ID), strings.Compare(list[a].Method, list[b].Method))
 	})
 	return order
 }
 
 // same compares a ballot with the one that is stored under its identifier.
-func same(ctx context.Context, tx *sql.Tx, election int64, r Row, b Batch) error {
+func same(ctx context.Context, tx *sql.Tx, election int64, r Row, b Batch, by Counting) error {
 	var content []byte
 	var have Batch
-	err := tx.QueryRowContext(ctx, `SELECT ballot.content, batch.device, batch.id FROM ballot JOIN batch ON batch.no = ballot.batch
-		WHERE ballot.election = ? AND ballot.id = ?`, election, string(r.ID)).Scan(&content, &have.Device, &have.ID)
+	err := tx.QueryRowContext(ctx, `SELECT ballot.content, batch.device, batch.id, batch.method FROM ballot JOIN batch ON batch.no = ballot.batch
+		WHERE ballot.election = ? AND ballot.id = ?`, election, string(r.ID)).Scan(&content, &have.Device, &have.ID, &have.Method)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(content, r.Content) || have != b {
+	if have != b || !bytes.Equal(content, r.Content) && !by.Same(content, r.Content) {
 		return &Conflict{ID: string(r.ID)}
 	}
 	return nil
@@ -236,6 +260,9 @@ func (c *content) batch(n int64, b Batch) {
 	c.buf = appendNumber(c.buf, n)
 	c.buf = appendBytes(c.buf, []byte(b.Device))
 	c.buf = appendBytes(c.buf, []byte(b.ID))
+	if b.Method != "" { // the first version of the store had none
+		c.buf = appendBytes(c.buf, []byte(b.Method))
+	}
 	c.h.Write(c.buf)
 }
 
@@ -275,6 +302,13 @@ func state(ctx context.Context, q queryer) ([32]byte, error) {
 	}
 	for _, p := range all {
 		lines = append(lines, fmt.Sprintf("package %x %s %x %d %d %x\n", p.Digest, p.Kind, p.ElectionID, p.Ballots, p.Known, p.Content))
+	}
+	no, chain, err := head(ctx, q)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	if no > 0 {
+		lines = append(lines, fmt.Sprintf("facts %d %x\n", no, chain))
 	}
 	slices.Sort(lines)
 	return sha256.Sum256([]byte("sallyport ems state v1\n" + strings.Join(lines, ""))), nil

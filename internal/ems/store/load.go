@@ -52,15 +52,16 @@ type Load struct {
 	numbers map[Batch]int64
 }
 
-// Batch is a batch as the records name it.
-type Batch struct{ Device, ID string }
+// Batch is a batch as the records name it, and how its ballots were cast.
+type Batch struct{ Device, ID, Method string }
 
 // Row is one ballot: its identifier, the number of its batch within the load,
-// and its packed content.
+// and its packed content. Method is how it was cast, in rows that were read.
 type Row struct {
 	ID      []byte
 	Batch   int64
 	Content []byte
+	Method  string
 }
 
 // entry is where a row is in the data of a run.
@@ -84,6 +85,9 @@ func (l *Load) Batch(b Batch) int64 {
 	}
 	return n
 }
+
+// Named returns the batch of a number that [Load.Batch] gave.
+func (l *Load) Named(n int64) Batch { return l.batches[n] }
 
 // Add adds one ballot; its bytes are copied.
 func (l *Load) Add(r Row) error {

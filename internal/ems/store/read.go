@@ -51,6 +51,30 @@ func (s *Store) Ballots(ctx context.Context, electionID string, each func(Row) e
 	return nil
 }
 
+// Batches calls each for every batch of an election, with its number.
+func (s *Store) Batches(ctx context.Context, electionID string, each func(no int64, b Batch) error) error {
+	rows, err := s.db.QueryContext(ctx, `SELECT b.no, b.device, b.id, b.method FROM batch b JOIN package p ON p.no = b.package
+		JOIN election e ON e.no = p.election WHERE e.id = ? ORDER BY b.no`, electionID)
+	if err != nil {
+		return fmt.Errorf("cannot read the election store: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var no int64
+		var b Batch
+		if err := rows.Scan(&no, &b.Device, &b.ID, &b.Method); err != nil {
+			return fmt.Errorf("cannot read the election store: %w", err)
+		}
+		if err := each(no, b); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("cannot read the election store: %w", err)
+	}
+	return nil
+}
+
 // batchRow is one batch with the digest of the package it belongs to.
 type batchRow struct {
 	Batch
@@ -64,7 +88,7 @@ type batchTable struct {
 }
 
 func (s *Store) batches(ctx context.Context, digests map[int64]*content) (*batchTable, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT no, package, device, id FROM batch ORDER BY no")
+	rows, err := s.db.QueryContext(ctx, "SELECT no, package, device, id, method FROM batch ORDER BY no")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the election store: %w", err)
 	}
@@ -74,7 +98,7 @@ func (s *Store) batches(ctx context.Context, digests map[int64]*content) (*batch
 	for rows.Next() {
 		var b batchRow
 		var pkg int64
-		if err := rows.Scan(&b.no, &pkg, &b.Device, &b.ID); err != nil {
+		if err := rows.Scan(&b.no, &pkg, &b.Device, &b.ID, &b.Method); err != nil {
 			return nil, fmt.Errorf("cannot read the election store: %w", err)
 		}
 		if b.content = digests[pkg]; b.content == nil {
@@ -93,30 +117,109 @@ func (s *Store) batches(ctx context.Context, digests map[int64]*content) (*batch
 	return t, nil
 }
 
+// chunk is a number of rows with their bytes back to back.
+type chunk struct {
+	data []byte
+	rows []chunkRow
+}
+
+// chunkRow is one row: its identifier is data[from:mid], its content data[mid:to].
+type chunkRow struct {
+	from, mid, to int
+	batch         int64
+}
+
+const (
+	chunkBytes = 256 << 10
+	chunks     = 4
+)
+
+// scan reads the ballots in a goroutine of its own, because counting them takes
+// as long as reading them.
 func (s *Store) scan(ctx context.Context, election int64, batches *batchTable, each func(Row) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	full, free := make(chan *chunk, chunks), make(chan *chunk, chunks)
+	for range chunks {
+		free <- &chunk{}
+	}
+	var failed error // written before full is closed
+	go func() {
+		defer close(full)
+		failed = s.read(ctx, election, full, free)
+	}()
+	err := func() error {
+		for c := range full {
+			for _, r := range c.rows {
+				if err := batches.row(Row{ID: c.data[r.from:r.mid], Batch: r.batch, Content: c.data[r.mid:r.to]}, each); err != nil {
+					return err
+				}
+			}
+			free <- c
+		}
+		return failed
+	}()
+	stop()
+	for range full { // the goroutine has ended when this has
+	}
+	return err
+}
+
+// row passes one row on, after it went into its package's digest.
+func (t *batchTable) row(r Row, each func(Row) error) error {
+	b := t.byNo[r.Batch]
+	if b == nil {
+		return fmt.Errorf("%w: a ballot belongs to no package of its election", ErrDamaged)
+	}
+	b.content.ballot(r.ID, b.no-b.first, r.Content)
+	r.Method = b.Method
+	return each(r)
+}
+
+// read sends the ballots of an election in chunks.
+func (s *Store) read(ctx context.Context, election int64, full chan<- *chunk, free <-chan *chunk) error {
 	rows, err := s.db.QueryContext(ctx, "SELECT id, batch, content FROM ballot WHERE election = ? ORDER BY id", election)
 	if err != nil {
 		return fmt.Errorf("cannot read the election store: %w", err)
 	}
 	defer rows.Close()
+	send := func(c *chunk) error {
+		select {
+		case full <- c:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var c *chunk
 	var id, packed sql.RawBytes
 	for rows.Next() {
-		var r Row
-		if err := rows.Scan(&id, &r.Batch, &packed); err != nil {
+		if c == nil {
+			select {
+			case c = <-free:
+				c.data, c.rows = c.data[:0], c.rows[:0]
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		var batch int64
+		if err := rows.Scan(&id, &batch, &packed); err != nil {
 			return fmt.Errorf("cannot read the election store: %w", err)
 		}
-		b := batches.byNo[r.Batch]
-		if b == nil {
-			return fmt.Errorf("%w: a ballot belongs to no package of its election", ErrDamaged)
-		}
-		r.ID, r.Content = id, packed
-		b.content.ballot(r.ID, b.no-b.first, r.Content)
-		if err := each(r); err != nil {
-			return err
+		from := len(c.data)
+		c.data = append(append(c.data, id...), packed...)
+		c.rows = append(c.rows, chunkRow{from, from + len(id), len(c.data), batch})
+		if len(c.data) >= chunkBytes {
+			if err := send(c); err != nil {
+				return err
+			}
+			c = nil
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("cannot read the election store: %w", err)
+	}
+	if c != nil {
+		return send(c)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ type Store struct {
 // Create makes a new database at path, which must not exist.
 //
 //	openat(path, O_CREAT|O_EXCL) SQLite's own writes and fsyncs fsync(dir)
-func Create(path string) error {
+func Create(path string, at Place) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot create the election store: %w", err)
@@ -69,6 +69,9 @@ func Create(path string) error {
 		return err
 	}
 	err = s.migrate(true)
+	if err == nil {
+		_, err = s.db.Exec("UPDATE meta SET value = ? WHERE key = 'place'", string(at))
+	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}
@@ -149,6 +152,13 @@ func (s *Store) migrate(fresh bool) error {
 	if have > len(steps) {
 		return fmt.Errorf("cannot open the election store: it has form %d, this program knows up to %d: use a newer program", have, len(steps))
 	}
+	if have == len(steps) {
+		return nil
+	}
+	// A step may rebuild a table that others refer to.
+	if _, err := s.db.Exec("PRAGMA foreign_keys = OFF"); err != nil {
+		return fmt.Errorf("cannot bring the election store to a new form: %w", err)
+	}
 	for n := have; n < len(steps); n++ {
 		text, err := migrations.ReadFile("migrations/" + steps[n].Name())
 		if err != nil {
@@ -158,6 +168,28 @@ func (s *Store) migrate(fresh bool) error {
 		if _, err := s.db.Exec(script); err != nil {
 			return fmt.Errorf("cannot bring the election store to form %d: %w", n+1, err)
 		}
+	}
+	return s.reattach()
+}
+
+// reattach makes sure that every row still has what it refers to.
+func (s *Store) reattach() error {
+	var on, broken int
+	err := s.db.QueryRow("SELECT count(*) FROM pragma_foreign_key_check").Scan(&broken)
+	if err == nil && broken > 0 {
+		err = fmt.Errorf("%w: %d rows refer to nothing", ErrDamaged, broken)
+	}
+	if err == nil {
+		_, err = s.db.Exec("PRAGMA foreign_keys = ON")
+	}
+	if err == nil {
+		err = s.db.QueryRow("PRAGMA foreign_keys").Scan(&on)
+	}
+	if err == nil && on != 1 {
+		err = errors.New("foreign keys cannot be switched on again")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot bring the election store to a new form: %w", err)
 	}
 	return nil
 }

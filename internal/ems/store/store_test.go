@@ -15,7 +15,7 @@ import (
 func fresh(t *testing.T) (*Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "store.db")
-	if err := Create(path); err != nil {
+	if err := Create(path, AtStation); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(path)
@@ -30,17 +30,26 @@ func fresh(t *testing.T) (*Store, string) {
 	return s, path
 }
 
+// counting counts nothing.
+type counting struct{}
+
+func (counting) Same(a, b []byte) bool { return bytes.Equal(a, b) }
+func (counting) Known(Row) error       { return nil }
+func (counting) Rows([]Subtotal, func(int64) int64) ([]Subtotal, error) {
+	return nil, nil
+}
+
 func add(t *testing.T, s *Store, digest byte, limit int, ids ...string) (Package, error) {
 	t.Helper()
 	l := s.NewLoad()
 	defer l.Close()
 	l.limit = limit
 	for _, id := range ids {
-		if err := l.Add(Row{ID: []byte(id), Batch: l.Batch(Batch{"device", id[:1]}), Content: []byte("content of " + id)}); err != nil {
+		if err := l.Add(Row{ID: []byte(id), Batch: l.Batch(Batch{Device: "device", ID: id[:1]}), Content: []byte("content of " + id)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return s.AddBallots(context.Background(), Package{Digest: [32]byte{digest}, ID: fmt.Sprint(digest), Kind: "c", ElectionID: "e"}, l)
+	return s.AddBallots(context.Background(), Package{Digest: [32]byte{digest}, ID: fmt.Sprint(digest), Kind: "c", ElectionID: "e"}, l, counting{})
 }
 
 func ids(t *testing.T, s *Store) (list []string, err error) {
@@ -135,12 +144,12 @@ func TestConflictsChangeNothing(t *testing.T) {
 	l := s.NewLoad()
 	defer l.Close()
 	for _, r := range []Row{{ID: []byte("a2"), Content: []byte("x")}, {ID: []byte("a1"), Content: []byte("other")}} {
-		r.Batch = l.Batch(Batch{"device", "a"})
+		r.Batch = l.Batch(Batch{Device: "device", ID: "a"})
 		if err := l.Add(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.AddBallots(context.Background(), Package{Digest: [32]byte{4}, Kind: "c", ElectionID: "e"}, l); !errors.As(err, &c) || c.Within || c.ID != "a1" {
+	if _, err := s.AddBallots(context.Background(), Package{Digest: [32]byte{4}, Kind: "c", ElectionID: "e"}, l, counting{}); !errors.As(err, &c) || c.Within || c.ID != "a1" {
 		t.Errorf("with other content: %v", err)
 	}
 	if after, err := s.State(context.Background()); err != nil || after != before {
@@ -248,5 +257,65 @@ func TestTheDatabaseRefusesRowsThatBelongToNothing(t *testing.T) {
 		if _, err := s.db.Exec(q); err == nil {
 			t.Errorf("%s: accepted", q)
 		}
+	}
+}
+
+// Facts are bound to each other: one that was changed, removed or put in
+// another's place is noticed.
+func TestFactsCannotBeChanged(t *testing.T) {
+	ctx := context.Background()
+	for name, change := range map[string]string{
+		"nothing":     "",
+		"document":    "UPDATE fact SET document = x'00' WHERE no = 2",
+		"person":      "UPDATE fact SET who = 'x' WHERE no = 3",
+		"time":        "UPDATE fact SET at = '2026-01-01T00:00:00Z' WHERE no = 1",
+		"one removed": "DELETE FROM fact WHERE no = 2",
+		"renumbered":  "UPDATE fact SET no = 9 WHERE no = 3",
+		"chain":       "UPDATE fact SET chain = zeroblob(32) WHERE no = 3",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := fresh(t)
+			before, err := s.State(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				f, err := s.AddFact(ctx, Fact{Election: "e", Kind: "draft", Key: fmt.Sprint(i % 2), Document: []byte{byte(i)}, Who: "a", Why: "b", At: "2026-11-03T00:00:00Z"}, -1)
+				if err != nil || f.No != int64(i+1) {
+					t.Fatal(f, err)
+				}
+			}
+			after, err := s.State(ctx)
+			if err != nil || after == before {
+				t.Errorf("the state does not depend on the facts: %v", err)
+			}
+			if _, err := s.db.Exec(change); err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			err = s.Facts(ctx, "e", "draft", func(Fact) error { n++; return nil })
+			if change == "" && (err != nil || n != 3) || change != "" && !errors.Is(err, ErrDamaged) {
+				t.Errorf("%d facts, %v", n, err)
+			}
+		})
+	}
+}
+
+// Who changes something on the ground of what is not the newest is told so.
+func TestAFactOnOldGroundIsRefused(t *testing.T) {
+	ctx := context.Background()
+	s, _ := fresh(t)
+	first, err := s.AddFact(ctx, Fact{Election: "e", Kind: "draft", Key: "d", Document: []byte("{}")}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddFact(ctx, Fact{Election: "e", Kind: "draft", Key: "d", Document: []byte("{}")}, first.No); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddFact(ctx, Fact{Election: "e", Kind: "draft", Key: "d", Document: []byte("{}")}, first.No); !errors.Is(err, ErrStale) {
+		t.Errorf("%v", err)
+	}
+	if f, err := s.AddFact(ctx, Fact{Election: "e", Kind: "draft", Key: "other", Document: []byte("{}")}, 0); err != nil || f.No != 3 {
+		t.Errorf("%+v %v", f, err)
 	}
 }

@@ -24,14 +24,23 @@ type Tally struct {
 	// Ballots counts cast vote records, one for each sheet.
 	Ballots   int64      `json:"ballots"`
 	Batches   int64      `json:"batches"`
-	Precincts []Precinct `json:"precincts"`
-	Contests  []Contest  `json:"contests"` // in the order of the definition
+	Methods   []string   `json:"methods"`   // voting methods; none where no batch says one
+	Precincts []Precinct `json:"precincts"` // and splits
+	Contests  []Contest  `json:"contests"`  // in the order of the definition
 }
 
 // Precinct is one reporting unit in which ballots are cast.
 type Precinct struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
+	ID      string          `json:"id"`
+	Name    string          `json:"name"`
+	SplitOf string          `json:"split_of,omitempty"` // the precinct that a split belongs to
+	Ballots int64           `json:"ballots"`
+	Methods []MethodBallots `json:"methods,omitempty"`
+}
+
+// MethodBallots counts the ballots of one voting method.
+type MethodBallots struct {
+	Method  string `json:"method"`
 	Ballots int64  `json:"ballots"`
 }
 
@@ -40,8 +49,11 @@ type Contest struct {
 	ID           string           `json:"id"`
 	Title        string           `json:"title"`
 	VotesAllowed int64            `json:"votes_allowed"`
-	Options      []Option         `json:"options"` // in the order of the definition
+	Elected      int              `json:"elected"`          // how many options win
+	Ranked       bool             `json:"ranked,omitempty"` // Votes are first choices
+	Options      []Option         `json:"options"`          // in the order of the definition
 	Total        Counts           `json:"total"`
+	Methods      []MethodCounts   `json:"methods,omitempty"`
 	Precincts    []PrecinctCounts `json:"precincts"` // those whose ballots bear the contest
 }
 
@@ -55,6 +67,13 @@ type Option struct {
 // PrecinctCounts is the count of one contest in one precinct.
 type PrecinctCounts struct {
 	ID string `json:"id"`
+	Counts
+	Methods []MethodCounts `json:"methods,omitempty"`
+}
+
+// MethodCounts is the count of one contest by one voting method.
+type MethodCounts struct {
+	Method string `json:"method"`
 	Counts
 }
 
@@ -102,12 +121,36 @@ func (c *Contest) check() error {
 			return err
 		}
 		sum.add(p)
+		if err := c.methods(c.Precincts[i].Methods, p, "precinct "+strconv.Quote(c.Precincts[i].ID)); err != nil {
+			return err
+		}
+	}
+	if err := c.methods(c.Methods, &c.Total, "all precincts"); err != nil {
+		return err
 	}
 	if err := c.balance(&c.Total, "all precincts"); err != nil {
 		return err
 	}
 	if !sum.equal(&c.Total) {
 		return fmt.Errorf("%w: contest %q: the precincts do not add up to the total", ErrUnbalanced, c.ID)
+	}
+	return nil
+}
+
+// methods checks that the voting methods, where there are any, add up.
+func (c *Contest) methods(list []MethodCounts, total *Counts, where string) error {
+	if len(list) == 0 {
+		return nil
+	}
+	sum := Counts{Votes: make([]int64, len(c.Options))}
+	for i := range list {
+		if err := c.balance(&list[i].Counts, where+", "+list[i].Method); err != nil {
+			return err
+		}
+		sum.add(&list[i].Counts)
+	}
+	if !sum.equal(total) {
+		return fmt.Errorf("%w: contest %q, %s: the voting methods do not add up", ErrUnbalanced, c.ID, where)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func counted(t *testing.T) *tally.Tally {
 			m := s.AddMarks(0)
 			m.Positions = append(m.Positions, model.Position{Option: i % 3, Indicated: model.Yes, Allocable: model.Yes, Votes: 1})
 		}
-		if err := c.Add(b, int64(i%3)); err != nil {
+		if err := c.Add(b, tally.Batch{No: int64(i % 3)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -85,6 +85,7 @@ var table = map[string]rule{
 
 	"internal/ems/model":    {"", "ems knows nothing of media, packages or trust"},
 	"internal/ems/election": {"ems/model", "definitions as people work on them; knows no store and no ballots"},
+	"internal/ems/results":  {"ems/model", "results as they are reported; knows no ballots and no files"},
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
 	"internal/ems/store":    {"durable", "as above"},
@@ -100,7 +101,7 @@ var table = map[string]rule{
 }
 
 // testOnly packages may be imported by tests and by each other alone.
-var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/demo/ceremony", "internal/bench", "internal/bench/fatimage", "internal/e2e", "internal/e2e/agent", "internal/e2e/wire"}
+var testOnly = []string{"internal/testtool", "internal/testmedia", "internal/testmedia/corpus", "internal/testelection", "internal/testcounty", "internal/testoffice", "internal/tpm/tpmtest", "internal/demo", "internal/demo/ceremony", "internal/bench", "internal/bench/fatimage", "internal/e2e", "internal/e2e/agent", "internal/e2e/wire"}
 
 // closure says what must not be linked into a program, and why.
 var closure = map[string]map[string]string{

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"time"
 
 	"sallyport/internal/ems/cdf"
 	"sallyport/internal/ems/model"
@@ -18,6 +19,7 @@ type Core struct {
 	mu    sync.Mutex
 	store *store.Store
 	docs  *cdf.Reader
+	now   func() time.Time
 }
 
 // Create makes the database of a new core; it fails when path exists.
@@ -37,7 +39,7 @@ func Open(path string) (*Core, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the election core: %w", err)
 	}
-	return &Core{store: s, docs: docs}, nil
+	return &Core{store: s, docs: docs, now: time.Now}, nil
 }
 
 // Close closes the database.
@@ -167,9 +169,21 @@ func (c *Core) stream(ctx context.Context, electionID string, d *model.Definitio
 	if ranked != nil {
 		counter.Rankings(ranked)
 	}
+	decided, err := c.decided(ctx, electionID)
+	if err != nil {
+		return nil, err
+	}
+	used := 0
 	var b model.Ballot
-	err := c.store.Ballots(ctx, electionID, func(r store.Row) error {
-		if err := d.Unpack(&b, r.Content); err != nil {
+	err = c.store.Ballots(ctx, electionID, func(r store.Row) error {
+		content := r.Content
+		if len(decided) > 0 {
+			if x, ok := decided[string(r.ID)]; ok {
+				content = x
+				used++
+			}
+		}
+		if err := d.Unpack(&b, content); err != nil {
 			return err
 		}
 		if err := counter.Add(&b, tally.Batch{No: r.Batch, Method: r.Method}); err != nil {
@@ -177,6 +191,9 @@ func (c *Core) stream(ctx context.Context, electionID string, d *model.Definitio
 		}
 		return nil
 	})
+	if err == nil && used != len(decided) {
+		err = fmt.Errorf("%w: people decided about ballots that are not there", store.ErrDamaged)
+	}
 	return counter, err
 }
 

@@ -51,6 +51,21 @@ func (s *Store) Ballots(ctx context.Context, electionID string, each func(Row) e
 	return nil
 }
 
+// Ballot returns one ballot with the number of its batch in the database; ok is
+// false when there is none. Only a pass over all ballots checks their digest.
+func (s *Store) Ballot(ctx context.Context, electionID, id string) (r Row, ok bool, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT b.batch, b.content, x.method FROM ballot b JOIN election e ON e.no = b.election
+		JOIN batch x ON x.no = b.batch WHERE e.id = ? AND b.id = ?`, electionID, id).Scan(&r.Batch, &r.Content, &r.Method)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Row{}, false, nil
+	}
+	if err != nil {
+		return Row{}, false, fmt.Errorf("cannot read the election store: %w", err)
+	}
+	r.ID = []byte(id)
+	return r, true, nil
+}
+
 // Batches calls each for every batch of an election, with its number.
 func (s *Store) Batches(ctx context.Context, electionID string, each func(no int64, b Batch) error) error {
 	rows, err := s.db.QueryContext(ctx, `SELECT b.no, b.device, b.id, b.method FROM batch b JOIN package p ON p.no = b.package

@@ -28,6 +28,11 @@ func NewCounter(d *model.Definition) *Counter {
 	return &Counter{def: d, rule: model.NewRule(d), subs: NewSubtotals(d)}
 }
 
+// Continue returns a counter that goes on with subtotals, which it changes.
+func Continue(d *model.Definition, s *Subtotals) *Counter {
+	return &Counter{def: d, rule: model.NewRule(d), subs: s}
+}
+
 // Rankings makes the counter call each for the marks of every ballot in every
 // ranked contest.
 func (c *Counter) Rankings(each func(contest int, m *model.Marks)) { c.ranked = each }

@@ -87,6 +87,7 @@ var table = map[string]rule{
 	"internal/ems/cdf":   {"ems/model verdict", "as above"},
 	"internal/ems/tally": {"ems/model verdict", "as above"},
 	"internal/ems/store": {"durable", "as above"},
+	"internal/ems/rla":   {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},
 	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
 	"internal/intake":    {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},

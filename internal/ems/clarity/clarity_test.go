@@ -281,3 +281,16 @@ func wrongTypes(all []VoteType, units int, t *testing.T) int {
 	}
 	return wrong
 }
+
+// Each rule is in FORMAT.md.
+func TestRulesAreDocumented(t *testing.T) {
+	format, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Rule{RuleXML, RuleLimit, RuleElement, RuleMissing, RuleNumber, RuleText, RuleUnique, RuleUnit, RuleTurnout, RuleChoiceSum, RuleVoteType, RuleParticular} {
+		if !bytes.Contains(format, []byte("`"+string(r)+"`")) {
+			t.Errorf("%s is not in FORMAT.md", r)
+		}
+	}
+}

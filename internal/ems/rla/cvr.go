@@ -51,7 +51,7 @@ type Export struct {
 type CVRs = iter.Seq2[CVR, error]
 
 // maxSorted is the most records that [Sorted] holds.
-const maxSorted = 4 << 20
+const maxSorted = 1 << 20
 
 // Sorted reads all records into memory and gives them in the order of an
 // export. Whoever has them in that order already, as a store can, streams them

@@ -49,6 +49,19 @@ func TestTicketsOfRivest(t *testing.T) {
 	}
 }
 
+// The digits are those of the number that the hash is, also where that is short.
+func TestDigitsAreThoseOfTheNumber(t *testing.T) {
+	for i := range 2000 {
+		s := fmt.Sprint("x", i)
+		n, _ := new(big.Int).SetString(hexSum(s), 16)
+		want := []byte(fmt.Sprintf("%064d", n))
+		slices.Reverse(want)
+		if got := uniform(s); got != string(want) {
+			t.Fatalf("%s: %s, want %s", s, got, want)
+		}
+	}
+}
+
 // basketOf draws from plain ids, as the examples of consistent_sampler do.
 func basketOf(seed string, ids []string, n int, replace bool) []drawn {
 	s := &smallest{n: n}

@@ -2,9 +2,9 @@ package rla
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"math/big"
-	"slices"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -53,13 +53,30 @@ func trim(x string, digits int) string {
 
 // uniform returns the digits of SHA-256 of s as a decimal number, the lowest
 // first: the low digits of the number are evenly distributed, the highest are
-// not.
+// not. There are as many as the number has, and at least 64.
 func uniform(s string) string {
+	const chunk = 19 // digits that fit into 64 bits
 	sum := sha256.Sum256([]byte(s))
-	digits := new(big.Int).SetBytes(sum[:]).Append(make([]byte, 0, 80), 10)
-	slices.Reverse(digits)
+	var n [4]uint64
+	for i := range n {
+		n[i] = binary.BigEndian.Uint64(sum[8*i:])
+	}
+	digits := make([]byte, 0, 5*chunk)
+	for n != [4]uint64{} {
+		rest := uint64(0)
+		for i := range n {
+			n[i], rest = bits.Div64(rest, n[i], 1e19)
+		}
+		for range chunk {
+			digits = append(digits, byte('0'+rest%10))
+			rest /= 10
+		}
+	}
 	for len(digits) < 64 {
 		digits = append(digits, '0')
+	}
+	for len(digits) > 64 && digits[len(digits)-1] == '0' {
+		digits = digits[:len(digits)-1]
 	}
 	return string(digits)
 }

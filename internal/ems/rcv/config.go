@@ -295,8 +295,9 @@ func (raw *rawRules) rules() (Rules, error) {
 			return r, configError("/rules/multiSeatBottomsUpPercentageThreshold", "the value %.50q is %v", raw.PercentageThreshold, err)
 		}
 	}
-	if err := r.Validate(); err != nil {
-		return r, &ConfigError{"/rules", err.Error()}
+	var bad *RuleError
+	if err := r.Validate(); errors.As(err, &bad) {
+		return r, configError("/rules/"+bad.Rule, "it %s", bad.Problem)
 	}
 	return r, nil
 }

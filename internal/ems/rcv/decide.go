@@ -66,7 +66,8 @@ func (t *tabulator) reach(c *count, all, able []int, open int) []int {
 	case t.rules.Mode == BottomsUp:
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(able), func(i int) bool { return c.tally[i].Cmp(c.threshold) < 0 })
+	// The Hare quota of no votes is 0, which nobody reaches.
+	return slices.DeleteFunc(slices.Clone(able), func(i int) bool { return c.tally[i].Sign() == 0 || c.tally[i].Cmp(c.threshold) < 0 })
 }
 
 // allMeet returns everybody, if everybody has votes and reaches the threshold.

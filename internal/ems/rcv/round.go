@@ -184,7 +184,7 @@ func (t *tabulator) transferSurplus(c *count, winner int) {
 	}
 	one := pow10(scale)
 	after := map[*big.Int]*big.Int{} // values are few and shared
-	kept := sum{parts: new(big.Int)}
+	var kept sum
 	for i := range t.piles {
 		p := &t.piles[i]
 		if p.holder != winner || p.cause != active {

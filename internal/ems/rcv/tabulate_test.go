@@ -1,0 +1,398 @@
+package rcv_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sallyport/internal/ems/rcv"
+)
+
+func percentage(t *testing.T, s string) rcv.Decimal {
+	t.Helper()
+	d, err := rcv.ParseDecimal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Rounds worked out by hand.
+func TestRounds(t *testing.T) {
+	stv := func(more func(*rcv.Rules)) func(*rcv.Rules) {
+		return func(r *rcv.Rules) {
+			r.Mode, r.Winners = rcv.MultiWinnerMultiplePerRound, 2
+			if more != nil {
+				more(r)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name                string
+		rules               func(*rcv.Rules)
+		candidates, ballots string
+		want                string
+	}{
+		{"instant runoff", nil, "A B C D", "4 A, 4 B, 3 C>B, 1 D>C>B, 2",
+			`1 [7] A=4 B=4 C=3 D=1 | drop D C+1
+2 [7] A=4 B=4 C=4 | drop C* B+4
+3 [7] A=4 B=8 | elect B
+undervotes 2
+winners B`},
+		// Threshold 10/3, cut, plus 1 = 4. A's surplus 2 of 6 is 0.3333 of each
+		// ballot, so A keeps 6 × 0.6667 = 4.0002: 0.0002 are residual. B's
+		// surplus 0.6666 of 4.6666 is 0.1428: of four whole ballots 0.1428, of
+		// two of 0.3333 0.0475 (cut from 0.04759…) go on, together 0.6662; B
+		// keeps 4 × 0.8572 + 2 × 0.2858 = 4.0004.
+		{"transferable vote with residual surplus", stv(nil), "A B C", "4 A>C, 2 A>B, 3 B, 1 C>B",
+			`1 [4] A=6 B=3 C=1 | elect A B+0.6666 C+1.3332 residual surplus+0.0002
+2 [4] A=4 B=3.6666 C=2.3332 residual:0.0002 | drop C B+1 exhausted+1.3332
+3 [4] A=4 B=4.6666 exhausted:1.3332 residual:0.0002 | elect B exhausted+0.6662 residual surplus+0.0004
+4 [4] A=4 B=4 exhausted:1.3332 final:0.6662 residual:0.0006
+winners A B`},
+		// Both reach 10/3 + 0.01, cut, = 3.34. Surplus fractions 1.66/5 = 0.33
+		// and 0.66/4 = 0.16; two decimal places. All seats are filled.
+		{"two winners in one round, fractional threshold", stv(func(r *rcv.Rules) { r.NonIntegerThreshold, r.Decimals = true, 2 }), "A B C", "5 A>C, 4 B>C, 1 C",
+			`1 [3.34] A=5 B=4 C=1 | elect A exhausted+1.65 residual surplus+0.01 | elect B exhausted+0.64 residual surplus+0.02
+2 [3.34] A=3.34 B=3.34 C=1 final:2.29 residual:0.03
+winners A B`},
+		// As above, but only A is elected in round 1. C has then 1 + 5 × 0.33.
+		{"one winner in a round", stv(func(r *rcv.Rules) {
+			r.Mode, r.NonIntegerThreshold, r.Decimals = rcv.MultiWinnerOnePerRound, true, 2
+		}), "A B C", "5 A>C, 4 B>C, 1 C",
+			`1 [3.34] A=5 B=4 C=1 | elect A C+1.65 residual surplus+0.01
+2 [3.34] A=3.34 B=4 C=2.65 residual:0.01 | elect B exhausted+0.64 residual surplus+0.02
+3 [3.34] A=3.34 B=3.34 C=2.65 final:0.64 residual:0.03
+winners A B`},
+		// 9/2 rounded up is 5. B reaches no quota but nobody else is left.
+		{"Hare quota", stv(func(r *rcv.Rules) { r.HareQuota = true }), "A B C", "5 A, 3 B, 1 C",
+			`1 [5] A=5 B=3 C=1 | elect A
+2 [5] A=5.0000 B=3 C=1 | drop C exhausted+1
+3 [5] A=5.0000 B=3 exhausted:1.0000 | elect B
+4 [5] A=5.0000 B=3.0000 exhausted:1.0000
+winners A B`},
+		// A has exactly the threshold: its ballots go on without value.
+		{"no surplus", stv(nil), "A B C", "3 A>C, 2 B, 2 C",
+			`1 [3] A=3 B=2 C=2 | elect A
+2 [3] A=3.0000 B=2 C=2.0000 | drop C* exhausted+2
+3 [3] A=3.0000 B=2 exhausted:2.0000 | elect B
+4 [3] A=3.0000 B=2.0000 exhausted:2.0000
+winners A B`},
+		{"more seats than candidates", stv(func(r *rcv.Rules) { r.Winners = 3 }), "A B", "2 A, 1 B>A",
+			`1 [1] A=2 B=1 | elect A | elect B
+winners A B`},
+		{"bottoms-up", func(r *rcv.Rules) { r.Mode, r.Winners = rcv.BottomsUp, 2 }, "A B C D", "6 A, 3 B, 2 C>B, 1 D>C",
+			`1 [5] A=6 B=3 C=2 D=1 | drop D C+1
+2 [5] A=6 B=3 C=3 | drop C* B+2 exhausted+1
+3 [5] A=6 B=5 exhausted:1 | elect A | elect B
+winners A B`},
+		// 40 % of 10 is 4, of 8 it is 3.2.
+		{"bottoms-up by percentage", func(r *rcv.Rules) {
+			r.Mode, r.Winners, r.Percentage = rcv.BottomsUpUsingPercentageThreshold, 0, percentage(t, "40")
+		}, "A B C D", "4 A, 2 B, 2 C>B, 2 D",
+			`1 [4.00] A=4 B=2 C=2 D=2 | drop D* exhausted+2
+2 [3.20] A=4 B=2 C=2 exhausted:2 | drop C* B+2
+3 [3.20] A=4 B=4 exhausted:2 | elect A | elect B
+winners A B`},
+		// With the first round's 4 both candidates of round 3 just meet it.
+		{"bottoms-up, fixed percentage, met exactly", func(r *rcv.Rules) {
+			r.Mode, r.Winners, r.Percentage, r.FirstRoundThreshold = rcv.BottomsUpUsingPercentageThreshold, 0, percentage(t, "40"), true
+		}, "A B C", "4 A, 2 B, 2 C>B, 2",
+			`1 [3.20] A=4 B=2 C=2 | drop C* B+2
+2 [3.20] A=4 B=4 | elect A | elect B
+undervotes 2
+winners A B`},
+		{"all below the cut-off go at once", func(r *rcv.Rules) {
+			r.Mode, r.Winners, r.CutoffElimination, r.Percentage = rcv.BottomsUpUsingPercentageThreshold, 0, true, percentage(t, "25")
+		}, "A B C D", "5 A, 3 B, 1 C>A, 1 D>B",
+			`1 [2.50] A=5 B=3 C=1 D=1 | drop C A+1 | drop D B+1
+2 [2.50] A=6 B=4 | elect A | elect B
+winners A B`},
+		{"nobody above the cut-off", func(r *rcv.Rules) {
+			r.Mode, r.Winners, r.CutoffElimination, r.Percentage = rcv.BottomsUpUsingPercentageThreshold, 0, true, percentage(t, "60")
+		}, "A B", "1 A, 1 B",
+			`1 [1.20] A=1 B=1 | drop A | drop B
+winners `},
+		{"multi-pass", func(r *rcv.Rules) { r.Mode, r.Winners = rcv.MultiPassIRV, 2 }, "A B C", "5 A>C, 3 B, 1 C",
+			`1 [5] A=5 B=3 C=1 | elect A
+1 [5] B=3 C=6 | elect C
+winners A C`},
+		// 1+1+2 < 6, and 10 is not less than 10.
+		{"batch elimination", func(r *rcv.Rules) { r.BatchElimination = true }, "A B C D E", "10 A, 6 B>A, 2 C>B, 1 D>A, 1 E>D",
+			`1 [11] A=10 B=6 C=2 D=1 E=1 | drop C B+2 | drop D A+1 | drop E exhausted+1
+2 [10] A=11 B=8 exhausted:1 | elect A
+winners A`},
+		{"until two remain, threshold fixed with the winner", func(r *rcv.Rules) { r.ContinueUntilTwo = true }, "A B C D", "6 A>B, 2 B, 2 C>A, 1 D",
+			`1 [6] A=6 B=2 C=2 D=1 | elect A
+2 [6] A=6 B=2 C=2 D=1 | drop D exhausted+1
+3 [6] A=6 B=2 C=2 exhausted:1 | drop C* A+2
+4 [6] A=8 B=2 exhausted:1
+winners A`},
+		// All of B, C and D could go, but two have to remain: only C and D.
+		{"until two remain, with batches", func(r *rcv.Rules) { r.ContinueUntilTwo, r.BatchElimination = true, true }, "A B C D", "9 A, 4 B, 2 C, 1 D",
+			`1 [9] A=9 B=4 C=2 D=1 | elect A
+2 [9] A=9 B=4 C=2 D=1 | drop C exhausted+2 | drop D exhausted+1
+3 [9] A=9 B=4 exhausted:3
+winners A`},
+		{"stop early", func(r *rcv.Rules) { r.StopAfterRound = 1 }, "A B C", "3 A, 3 B, 1 C>A",
+			`1 [4] A=3 B=3 C=1 | drop C
+winners `},
+		// The threshold stays 6 though 7 of 11 ballots are left.
+		{"first round determines the threshold", func(r *rcv.Rules) { r.FirstRoundThreshold = true }, "A B C", "4 A, 3 B, 2 C, 1 C>B, 1 C>A",
+			`1 [6] A=4 B=3 C=4 | drop B exhausted+3
+2 [6] A=4 C=4 exhausted:3 | elect A*
+winners A`},
+		{"minimum votes", func(r *rcv.Rules) { r.MinimumVotes = 2 }, "A B C D", "4 A, 3 B, 1 C>B, 1 D>C>B",
+			`1 [5] A=4 B=3 C=1 D=1 | drop C B+1 | drop D B+1
+2 [5] A=4 B=5 | elect B
+winners B`},
+		{"excluded candidates", nil, "A B Cx", "2 A, 1 B, 3 C>B, 1 C",
+			`1 [4] A=2 B=4 exhausted:1 | elect B
+winners B`},
+		{"undeclared write-ins go first and hold up the winner", nil, "A B W*", "5 A, 1 B, 1 W>B",
+			`1 [4] A=5 B=1 W=1 | drop W B+1
+2 [4] A=5 B=2 | elect A
+winners A`},
+		{"write-ins without votes lose every tie", nil, "A B W*", "",
+			`1 [1] A=0 B=0 W=0 | drop W
+2 [1] A=0 B=0 | elect A*
+winners A`},
+		{"write-ins without votes take no seat", stv(nil), "A W*", "1 A",
+			`1 [1] A=1 W=0 | elect A
+winners A`},
+		{"no ballots", nil, "A B C", "",
+			`1 [1] A=0 B=0 C=0 | drop C*
+2 [1] A=0 B=0 | elect A*
+winners A`},
+		{"no ballots, two seats", stv(nil), "A B C", "3",
+			`1 [1] A=0 B=0 C=0 | drop C*
+2 [1] A=0 B=0 | elect A | elect B
+3 [1] A=0 B=0
+undervotes 3
+winners A B`},
+		{"no ballots, Hare quota", stv(func(r *rcv.Rules) { r.HareQuota = true }), "A B C", "",
+			`1 [0] A=0 B=0 C=0 | drop C*
+2 [0] A=0 B=0 | elect A | elect B
+3 [0] A=0 B=0
+winners A B`},
+		{"no ballots, percentage", func(r *rcv.Rules) {
+			r.Mode, r.Winners, r.Percentage = rcv.BottomsUpUsingPercentageThreshold, 0, percentage(t, "15")
+		}, "A B", "",
+			`1 [0.00] A=0 B=0
+winners `},
+		{"one candidate", nil, "A", "2 A, 1",
+			`1 [2] A=2 | elect A
+undervotes 1
+winners A`},
+		{"one candidate without votes", nil, "A", "",
+			`1 [1] A=0 | elect A
+winners A`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if d := cmp.Diff(c.want, story(mustTabulate(t, rules(c.rules), c.candidates, c.ballots))); d != "" {
+				t.Errorf("the rounds are others (-want +have):\n%s", d)
+			}
+		})
+	}
+}
+
+// One ballot beside a fixed field: where it lies in round 1, and in round 2
+// when D is eliminated.
+func TestWhereABallotLies(t *testing.T) {
+	always := func(r *rcv.Rules) { r.Overvote = rcv.AlwaysSkipToNextRank }
+	multiple := func(r *rcv.Rules) { r.Overvote = rcv.ExhaustIfMultipleContinuing }
+	duplicate := func(r *rcv.Rules) { r.ExhaustOnDuplicate = true }
+	skip := func(n int) func(*rcv.Rules) { return func(r *rcv.Rules) { r.MaxSkippedRanks = n } }
+	for _, c := range []struct {
+		rules  func(*rcv.Rules)
+		ballot string
+		want   string
+	}{
+		{nil, "A=B>C", "overvotes overvotes"},
+		{nil, "D>A=B>C", "D overvotes"},
+		{nil, "!>C", "overvotes overvotes"},
+		{always, "A=B>C", "C C"},
+		{always, "!>C", "C C"},
+		{always, "D>A=B", "D exhausted"},
+		{always, "D>!", "D exhausted"},
+		{multiple, "A=B>C", "overvotes overvotes"},
+		{multiple, "D=A>C", "overvotes overvotes"},
+		{multiple, "A=X>C", "A A"},
+		{multiple, "X=D>C", "D C"},
+		{multiple, "X=Y>D>D=B>C", "D B"},
+		{nil, "D>D>C", "D C"},
+		{duplicate, "D>D>C", "D repeated"},
+		{duplicate, "A>A", "A A"},
+		{duplicate, "D>X>X>C", "D repeated"},
+		{nil, "->->C", "C C"},
+		{skip(1), "->C", "C C"},
+		{skip(1), "->->C", "skipped skipped"},
+		{skip(0), "->C", "skipped skipped"},
+		{skip(0), "C>->D", "C C"},
+		{skip(0), "D>->A", "D skipped"},
+		{skip(1), "->D>->A", "D A"},
+		{skip(0), "D>->-", "D exhausted"},
+		{nil, "X>Y", "exhausted exhausted"},
+		{nil, "->-", "undervote undervote"},
+	} {
+		// B and C have less than half, D is always last; X and Y are excluded.
+		res := mustTabulate(t, rules(c.rules), "A B C D Xx Yx", "20 A, 19 B, 18 C, 5 D, 1 "+c.ballot)
+		var have []string
+		for i := range 2 {
+			have = append(have, lies(&res.Passes[0].Rounds[i], res.Passes[0].Undervotes))
+		}
+		if h := strings.Join(have, " "); h != c.want {
+			t.Errorf("%s with %s: lies at %s, want %s", c.ballot, rules(c.rules).Overvote, h, c.want)
+		}
+	}
+}
+
+// lies says what has one vote more than without the ballot.
+func lies(r *rcv.Round, undervotes int64) string {
+	base := map[string]int64{"A": 20, "B": 19, "C": 18, "D": 5, "exhausted": 0}
+	if r.Number == 2 {
+		base["exhausted"] = 5
+	}
+	more := func(name string, d rcv.Decimal) bool {
+		v := d.Rat()
+		return v.IsInt() && v.Num().Int64() == base[name]+1
+	}
+	for _, c := range r.Tally {
+		if more(c.Candidate, c.Votes) {
+			return c.Candidate
+		}
+	}
+	switch {
+	case more("exhausted", r.Inactive.ExhaustedChoices):
+		return "exhausted"
+	case r.Inactive.Overvotes.Sign() > 0:
+		return "overvotes"
+	case r.Inactive.RepeatedRankings.Sign() > 0:
+		return "repeated"
+	case r.Inactive.SkippedRankings.Sign() > 0:
+		return "skipped"
+	case undervotes == 1:
+		return "undervote"
+	}
+	return "nowhere"
+}
+
+func TestRefusals(t *testing.T) {
+	abc := names("A B C")
+	one := parseBallots(t, abc, "1 A")
+	for name, c := range map[string]struct {
+		rules      func(*rcv.Rules)
+		candidates []rcv.Candidate
+		ballots    *rcv.Collection
+		want       string
+	}{
+		"mode":              {func(r *rcv.Rules) { r.Mode = "borda" }, abc, one, `winnerElectionMode has the value "borda"`},
+		"overvote rule":     {func(r *rcv.Rules) { r.Overvote = "" }, abc, one, "overvoteRule"},
+		"tiebreak":          {func(r *rcv.Rules) { r.Tiebreak = "coin" }, abc, one, "tiebreakMode"},
+		"two seats for one": {func(r *rcv.Rules) { r.Winners = 2 }, abc, one, "numberOfWinners is 2"},
+		"one seat for many": {func(r *rcv.Rules) { r.Mode = rcv.BottomsUp }, abc, one, "numberOfWinners is 1"},
+		"decimals":          {func(r *rcv.Rules) { r.Decimals = 21 }, abc, one, "decimalPlacesForVoteArithmetic"},
+		"Hare for one":      {func(r *rcv.Rules) { r.HareQuota = true }, abc, one, "hareQuota"},
+		"two quotas": {func(r *rcv.Rules) {
+			r.Mode, r.Winners, r.HareQuota, r.NonIntegerThreshold = rcv.MultiWinnerOnePerRound, 2, true, true
+		}, abc, one, "hareQuota"},
+		"batches for many":        {func(r *rcv.Rules) { r.Mode, r.Winners, r.BatchElimination = rcv.BottomsUp, 2, true }, abc, one, "batchElimination"},
+		"cut-off for one":         {func(r *rcv.Rules) { r.CutoffElimination = true }, abc, one, "cutoffElimination"},
+		"no percentage":           {func(r *rcv.Rules) { r.Mode, r.Winners = rcv.BottomsUpUsingPercentageThreshold, 0 }, abc, one, "multiSeatBottomsUpPercentageThreshold is 0"},
+		"seed":                    {func(r *rcv.Rules) { r.Seed = 1 << 47 }, abc, one, "randomSeed"},
+		"lots nobody asks for":    {func(r *rcv.Rules) { r.Lots = []rcv.Lot{{Seat: 1, Round: 1, Selected: "A"}} }, abc, one, "takes no lots"},
+		"no candidates":           {nil, nil, one, "no candidate"},
+		"all excluded":            {nil, names("Ax Bx"), parseBallots(t, names("A B"), ""), "no candidate that is not excluded"},
+		"only write-ins":          {nil, names("W*"), parseBallots(t, names("W*"), ""), "no candidate"},
+		"twice the same name":     {nil, names("A B A"), one, "candidate 3"},
+		"two write-ins":           {nil, names("A V* W*"), one, "candidate 3"},
+		"a word of the report":    {nil, []rcv.Candidate{{Name: "A"}, {Name: "residual surplus"}}, one, "candidate 2"},
+		"empty name":              {nil, []rcv.Candidate{{Name: " "}}, one, "candidate 1"},
+		"bad UTF-8":               {nil, []rcv.Candidate{{Name: "\xff"}}, one, "candidate 1"},
+		"no ballots at all":       {nil, abc, nil, "no collection"},
+		"ballots of others":       {nil, names("A B"), one, "collected for 3"},
+		"too many ranks":          {func(r *rcv.Rules) { r.MaxRanks = 1 }, abc, parseBallots(t, abc, "1 A>B"), "rank 2, the rules allow 1"},
+		"overvote without names":  {func(r *rcv.Rules) { r.Overvote = rcv.ExhaustIfMultipleContinuing }, abc, parseBallots(t, abc, "1 !"), "overvotes without names"},
+		"overvote and duplicates": {func(r *rcv.Rules) { r.Overvote, r.ExhaustOnDuplicate = rcv.AlwaysSkipToNextRank, true }, abc, parseBallots(t, abc, "1 !"), "overvotes without names"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := rcv.Tabulate(rules(c.rules), c.candidates, c.ballots)
+			wantError(t, err, "cannot tabulate: ", c.want)
+		})
+	}
+}
+
+func TestNobodyCanBeElected(t *testing.T) {
+	c := names("A B C")
+	for name, r := range map[string]rcv.Rules{
+		"minimum votes":          rules(func(r *rcv.Rules) { r.MinimumVotes = 9 }),
+		"pass without winner":    rules(func(r *rcv.Rules) { r.Mode, r.Winners, r.StopAfterRound = rcv.MultiPassIRV, 2, 1 }),
+		"more passes than names": rules(func(r *rcv.Rules) { r.Mode, r.Winners = rcv.MultiPassIRV, 4 }),
+	} {
+		if _, err := rcv.Tabulate(r, c, parseBallots(t, c, "2 A, 2 B, 1 C")); !errors.Is(err, rcv.ErrNoWinner) {
+			t.Errorf("%s: have the error %v, want %v", name, err, rcv.ErrNoWinner)
+		}
+	}
+}
+
+func TestCollectorRefusesWithoutQuotingAVote(t *testing.T) {
+	for name, b := range map[string]rcv.Ballot{
+		"no count":               {Count: 0},
+		"negative count":         {Count: -1},
+		"too many ballots":       {Count: rcv.MaxBallots + 1},
+		"too many ranks":         {Count: 1, Ranks: append(make([][]int, rcv.MaxRanks), []int{1})},
+		"unknown candidate":      {Count: 1, Ranks: [][]int{{888}}},
+		"below the candidates":   {Count: 1, Ranks: [][]int{{-2}}},
+		"twice on a rank":        {Count: 1, Ranks: [][]int{{1, 0, 1}}},
+		"overvote beside a name": {Count: 1, Ranks: [][]int{{0, rcv.Overvote}}},
+		"more marks than names":  {Count: 1, Ranks: [][]int{{0, 1, 2, 3, 4}}},
+	} {
+		col, err := rcv.NewCollector(4, rcv.Budget{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = col.Add(b)
+		wantError(t, err)
+		if err != nil && strings.Contains(err.Error(), "888") {
+			t.Errorf("%s: the error quotes a vote: %v", name, err)
+		}
+		if c := col.Collection(); c.Total() != 0 || c.Distinct() != 0 {
+			t.Errorf("%s: the refused ballot was counted", name)
+		}
+	}
+}
+
+func TestCollectorKeepsItsBudget(t *testing.T) {
+	for name, b := range map[string]rcv.Budget{"distinct": {Distinct: 2}, "bytes": {Bytes: 2}} {
+		col, err := rcv.NewCollector(3, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			for i := range 2 {
+				if err := col.Add(rcv.Ballot{Ranks: [][]int{{i}}, Count: 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		wantError(t, col.Add(rcv.Ballot{Ranks: [][]int{{2}}, Count: 1}), "budget")
+		if c := col.Collection(); c.Total() != 10 || c.Distinct() != 2 {
+			t.Errorf("%s: %d ballots, %d different ones", name, c.Total(), c.Distinct())
+		}
+	}
+	if _, err := rcv.NewCollector(rcv.MaxCandidates+1, rcv.Budget{}); err == nil {
+		t.Error("a collector for too many candidates was made")
+	}
+}
+
+// Equal ballots are one, however their marks were ordered and however many
+// skipped ranks follow.
+func TestEqualBallotsAreOne(t *testing.T) {
+	c := names("A B C")
+	col := parseBallots(t, c, "1 A=B>C, 2 B=A>C>-, 3 A=B>C>->-")
+	if col.Distinct() != 1 || col.Total() != 6 {
+		t.Errorf("%d ballots, %d different ones", col.Total(), col.Distinct())
+	}
+}

@@ -62,6 +62,9 @@ func (d Decimal) String() string {
 	return sign + s[:len(s)-d.scale] + "." + s[len(s)-d.scale:]
 }
 
+// MarshalText returns [Decimal.String]: in JSON a Decimal is a string.
+func (d Decimal) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // Cmp compares values: 7 and 7.00 are equal.
 func (d Decimal) Cmp(e Decimal) int {
 	scale := max(d.scale, e.scale)

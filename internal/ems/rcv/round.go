@@ -1,6 +1,7 @@
 package rcv
 
 import (
+	"maps"
 	"math/big"
 	"slices"
 )
@@ -61,14 +62,22 @@ func (t *tabulator) move(c *count, p *pile) {
 	if from < 0 || p.value != nil && p.value.Sign() == 0 {
 		return
 	}
-	if c.moved[from] == nil {
-		c.moved[from] = make(transfers, len(t.candidates)+2)
-	}
 	to := p.holder
 	if p.cause != active {
 		to = len(t.candidates)
 	}
-	c.moved[from][to].add(p.count, p.value)
+	c.transfer(from, to, p.count, p.value)
+}
+
+// transfer notes votes that go from one candidate to a target.
+func (c *count) transfer(from, to int, n int64, value *big.Int) {
+	if c.moved[from] == nil {
+		c.moved[from] = transfers{}
+	}
+	if c.moved[from][to] == nil {
+		c.moved[from][to] = new(sum)
+	}
+	c.moved[from][to].add(n, value)
 }
 
 // nextChoice reads a ballot from its first rank: the continuing candidate it
@@ -229,17 +238,9 @@ func (t *tabulator) settle(c *count) {
 		if rest := t.kept[i].Sub(c.threshold); rest.Sign() > 0 {
 			c.tally[i] = c.threshold
 			c.residual = c.residual.Add(rest)
-			t.residue(c, i, rest)
+			c.transfer(i, len(t.candidates)+1, 1, rest.at(t.rules.Decimals))
 		}
 	}
-}
-
-// residue notes residual surplus among a winner's transfers.
-func (t *tabulator) residue(c *count, winner int, rest Decimal) {
-	if c.moved[winner] == nil {
-		c.moved[winner] = make(transfers, len(t.candidates)+2)
-	}
-	c.moved[winner][len(t.candidates)+1].add(1, rest.at(t.rules.Decimals))
 }
 
 // report turns the counts into the words of the result.
@@ -284,21 +285,18 @@ func (t *tabulator) decisions(list []verdict, next *count) []Decision {
 	return all
 }
 
+// transfers names the targets, in the order of the candidates.
 func (t *tabulator) transfers(moved transfers) []Transfer {
 	var all []Transfer
-	for i := range moved {
-		d := moved[i].decimal(t.rules.Decimals)
-		if d.Sign() == 0 {
-			continue
-		}
-		to := toExhausted
+	for _, to := range slices.Sorted(maps.Keys(moved)) {
+		name := toExhausted
 		switch {
-		case i < len(t.candidates):
-			to = t.candidates[i].Name
-		case i > len(t.candidates):
-			to = toResidual
+		case to < len(t.candidates):
+			name = t.candidates[to].Name
+		case to > len(t.candidates):
+			name = toResidual
 		}
-		all = append(all, Transfer{to, d})
+		all = append(all, Transfer{name, moved[to].decimal(t.rules.Decimals)})
 	}
 	return all
 }

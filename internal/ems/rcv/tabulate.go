@@ -126,9 +126,9 @@ type count struct {
 	tie       *Tie
 }
 
-// transfers are one candidate's votes by target; the last two places are
-// exhausted and residual surplus. nil while there are none.
-type transfers []sum
+// transfers are one candidate's votes by target: a candidate, or beyond the
+// last candidate exhausted and then residual surplus.
+type transfers map[int]*sum
 
 // verdict is one candidate's election or elimination.
 type verdict struct {

@@ -324,6 +324,39 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A result in which votes are lost, invented or moved without a trace is no
+// result.
+func TestCheckFindsWhatIsWrong(t *testing.T) {
+	one, err := rcv.ParseDecimal("0.0001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, harm := range map[string]func(p *rcv.Pass){
+		"a vote too many": func(p *rcv.Pass) { r := &p.Rounds[1]; r.Tally[0].Votes = r.Tally[0].Votes.Add(one) },
+		"an inactive lost": func(p *rcv.Pass) {
+			r := &p.Rounds[2]
+			r.Inactive.ExhaustedChoices = r.Inactive.ExhaustedChoices.Sub(one)
+		},
+		"a residue too many": func(p *rcv.Pass) { r := &p.Rounds[3]; r.ResidualSurplus = r.ResidualSurplus.Add(one) },
+		"a ballot too many":  func(p *rcv.Pass) { p.Ballots++ },
+		"an undervote lost":  func(p *rcv.Pass) { p.Undervotes-- },
+		"a transfer lost":    func(p *rcv.Pass) { p.Rounds[1].Eliminated[0].Transfers = nil },
+		"a transfer too many": func(p *rcv.Pass) {
+			d := &p.Rounds[0].Elected[0]
+			d.Transfers = append(d.Transfers, rcv.Transfer{To: "B", Votes: one})
+		},
+	} {
+		res := mustTabulate(t, rules(func(r *rcv.Rules) { r.Mode, r.Winners = rcv.MultiWinnerMultiplePerRound, 2 }), "A B C", "4 A>C, 2 A>B, 3 B, 1 C>B, 1")
+		if err := res.Passes[0].Check(); err != nil {
+			t.Fatal(err)
+		}
+		harm(&res.Passes[0])
+		if err := res.Passes[0].Check(); !errors.Is(err, rcv.ErrUnbalanced) {
+			t.Errorf("%s: have the error %v, want %v", name, err, rcv.ErrUnbalanced)
+		}
+	}
+}
+
 func TestNobodyCanBeElected(t *testing.T) {
 	c := names("A B C")
 	for name, r := range map[string]rcv.Rules{

@@ -210,7 +210,7 @@ func checkPass(t *testing.T, p *rcv.Pass, candidates int) {
 }
 
 func TestWhatHoldsForEveryContest(t *testing.T) {
-	config := &quick.Config{MaxCount: 3000, Rand: rand.New(rand.NewSource(1))}
+	config := &quick.Config{MaxCount: 1500, Rand: rand.New(rand.NewSource(1))}
 	if testing.Short() {
 		config.MaxCount = 300
 	}

@@ -89,14 +89,9 @@ var table = map[string]rule{
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
 	"internal/ems/store":    {"durable", "as above"},
+	"internal/ems/rla":      {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},
+	"internal/ems/rcv":      {"strictjson", "a pure library of ranked-choice rules; it reads no records and knows no elections"},
 	"internal/ems":          {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
-	"internal/ems/model": {"", "ems knows nothing of media, packages or trust"},
-	"internal/ems/cdf":   {"ems/model verdict", "as above"},
-	"internal/ems/tally": {"ems/model verdict", "as above"},
-	"internal/ems/store": {"durable", "as above"},
-	"internal/ems/rla":   {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},
-	"internal/ems/rcv":   {"strictjson", "a pure library of ranked-choice rules; it reads no records and knows no elections"},
-	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
 	"internal/ems/clarity": {"verdict", "a leaf: reads others' published results into neutral values"},
 

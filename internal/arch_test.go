@@ -91,7 +91,7 @@ var table = map[string]rule{
 	"internal/ems/store":    {"durable", "as above"},
 	"internal/ems/rla":      {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},
 	"internal/ems/rcv":      {"strictjson", "a pure library of ranked-choice rules; it reads no records and knows no elections"},
-	"internal/ems":          {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
+	"internal/ems":          {"ems/cdf ems/election ems/model ems/rcv ems/results ems/store ems/tally verdict", "the core"},
 
 	"internal/ems/clarity": {"verdict", "a leaf: reads others' published results into neutral values"},
 

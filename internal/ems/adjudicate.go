@@ -44,13 +44,11 @@ var ErrDecision = errors.New("the decision does not fit the ballot")
 func (c *Core) WriteIns(ctx context.Context, electionID string, open bool) ([]WriteIn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, d, ok, err := c.definition(ctx, electionID)
+	_, v, err := c.must(ctx, electionID)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrNoElection, electionID)
-	}
+	d := v.Compiled()
 	decided, err := c.decided(ctx, electionID)
 	if err != nil {
 		return nil, err
@@ -94,21 +92,12 @@ func (c *Core) Adjudicate(ctx context.Context, electionID string, list []Decisio
 }
 
 func (c *Core) adjudicate(ctx context.Context, electionID string, list []Decision, by By) error {
-	_, d, ok, err := c.definition(ctx, electionID)
+	_, v, err := c.must(ctx, electionID)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return fmt.Errorf("%w: %q", ErrNoElection, electionID)
-	}
-	if err := c.counted(ctx, electionID, d); err != nil {
-		return err
-	}
-	rows, _, err := c.store.Subtotals(ctx, electionID)
-	if err != nil {
-		return err
-	}
-	subs, err := decode(d, rows)
+	d := v.Compiled()
+	subs, err := c.subtotals(ctx, electionID, d)
 	if err != nil {
 		return err
 	}
@@ -132,7 +121,8 @@ func (c *Core) adjudicate(ctx context.Context, electionID string, list []Decisio
 	if _, err := subs.Tally(); err != nil {
 		return err
 	}
-	if rows, err = encode(subs); err != nil {
+	rows, err := encode(subs)
+	if err != nil {
 		return err
 	}
 	return c.store.AddFacts(ctx, facts, electionID, rows)

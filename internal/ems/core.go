@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sallyport/internal/ems/cdf"
+	"sallyport/internal/ems/election"
 	"sallyport/internal/ems/model"
 	"sallyport/internal/ems/store"
 	"sallyport/internal/ems/tally"
@@ -68,7 +69,7 @@ func receipt(p store.Package) Receipt {
 // definition returns a stored election and its definition. The document was
 // checked when it was imported; it is read again rather than kept in a second
 // form that could differ from it.
-func (c *Core) definition(ctx context.Context, id string) (store.Election, *model.Definition, bool, error) {
+func (c *Core) definition(ctx context.Context, id string) (store.Election, *election.Valid, bool, error) {
 	e, ok, err := c.store.Election(ctx, id)
 	if err != nil || !ok {
 		return store.Election{}, nil, false, err
@@ -76,12 +77,21 @@ func (c *Core) definition(ctx context.Context, id string) (store.Election, *mode
 	if err := e.Check(); err != nil {
 		return store.Election{}, nil, false, err
 	}
-	d, err := c.docs.Definition("definition of "+id, e.Definition)
+	v, err := c.docs.Election("definition of "+id, e.Definition)
 	if err != nil {
 		// What a stored document breaks is no finding about the package at hand.
 		return store.Election{}, nil, false, fmt.Errorf("cannot read the stored definition of %q: %v", id, err)
 	}
-	return e, d, true, nil
+	return e, v, true, nil
+}
+
+// must returns an election that the caller names; none is an error.
+func (c *Core) must(ctx context.Context, id string) (store.Election, *election.Valid, error) {
+	e, v, ok, err := c.definition(ctx, id)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: %q", ErrNoElection, id)
+	}
+	return e, v, err
 }
 
 // Elections lists what the core holds, sorted by identifier.
@@ -98,10 +108,11 @@ func (c *Core) Elections(ctx context.Context) ([]Election, error) {
 	}
 	list := []Election{}
 	for _, id := range ids {
-		e, d, _, err := c.definition(ctx, id)
+		e, v, err := c.must(ctx, id)
 		if err != nil {
 			return nil, err
 		}
+		d := v.Compiled()
 		x := Election{ID: id, Name: d.Name, Date: d.Date, Test: d.Test, DefinitionSHA256: hex.EncodeToString(e.SHA256[:]),
 			Contests: len(d.Contests), Precincts: len(d.Precincts)}
 		for _, p := range packages {
@@ -131,25 +142,31 @@ func (c *Core) Tally(ctx context.Context, electionID string) (*Tally, error) {
 }
 
 func (c *Core) tally(ctx context.Context, electionID string) (*Tally, error) {
-	e, d, ok, err := c.definition(ctx, electionID)
+	e, v, err := c.must(ctx, electionID)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrNoElection, electionID)
+	if err := c.closed(ctx, v, electionID); err != nil {
+		return nil, err
 	}
-	counter, err := c.stream(ctx, electionID, d, nil)
+	t, _, err := c.recount(ctx, e, v.Compiled(), nil)
+	return t, err
+}
+
+// recount counts every ballot anew and makes all comparisons; ranked may be nil.
+func (c *Core) recount(ctx context.Context, e store.Election, d *model.Definition, ranked func(int, *model.Marks)) (*Tally, *counted, error) {
+	n, err := c.stream(ctx, e.ID, d, ranked)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := c.compare(ctx, electionID, d, counter.Subtotals()); err != nil {
-		return nil, err
+	if err := c.compare(ctx, e.ID, d, n.counter.Subtotals()); err != nil {
+		return nil, nil, err
 	}
-	t, err := counter.Result()
+	t, err := n.counter.Result()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t, c.sign(ctx, t, e, d)
+	return t, n, c.sign(ctx, t, e, d)
 }
 
 // sign fills in whose tally it is, and of what state.
@@ -163,38 +180,69 @@ func (c *Core) sign(ctx context.Context, t *Tally, e store.Election, d *model.De
 	return nil
 }
 
+// counted is what a pass over all ballots gives.
+type counted struct {
+	counter  *tally.Counter
+	writeIns map[int]map[string]int64 // votes by contest and decided name
+}
+
 // stream counts every ballot of an election; ranked may be nil.
-func (c *Core) stream(ctx context.Context, electionID string, d *model.Definition, ranked func(int, *model.Marks)) (*tally.Counter, error) {
-	counter := tally.NewCounter(d)
+func (c *Core) stream(ctx context.Context, electionID string, d *model.Definition, ranked func(int, *model.Marks)) (*counted, error) {
+	n := &counted{counter: tally.NewCounter(d), writeIns: map[int]map[string]int64{}}
 	if ranked != nil {
-		counter.Rankings(ranked)
+		n.counter.Rankings(ranked)
 	}
 	decided, err := c.decided(ctx, electionID)
 	if err != nil {
 		return nil, err
 	}
+	rule := model.NewRule(d)
 	used := 0
 	var b model.Ballot
 	err = c.store.Ballots(ctx, electionID, func(r store.Row) error {
-		content := r.Content
+		content, adjudicated := r.Content, false
 		if len(decided) > 0 {
 			if x, ok := decided[string(r.ID)]; ok {
-				content = x
+				content, adjudicated = x, true
 				used++
 			}
 		}
 		if err := d.Unpack(&b, content); err != nil {
 			return err
 		}
-		if err := counter.Add(&b, tally.Batch{No: r.Batch, Method: r.Method}); err != nil {
+		if err := n.counter.Add(&b, tally.Batch{No: r.Batch, Method: r.Method}); err != nil {
 			return fmt.Errorf("%w (ballot %q)", err, r.ID)
+		}
+		if adjudicated {
+			return n.names(rule, d, &b)
 		}
 		return nil
 	})
 	if err == nil && used != len(decided) {
 		err = fmt.Errorf("%w: people decided about ballots that are not there", store.ErrDamaged)
 	}
-	return counter, err
+	return n, err
+}
+
+// names books the decided names of a ballot that count.
+func (n *counted) names(rule *model.Rule, d *model.Definition, b *model.Ballot) error {
+	s := &b.Snapshots[b.Current]
+	return rule.Count(b, func(contest int, votes []int64, _ model.Outcome) error {
+		for i := range s.Contests {
+			if s.Contests[i].Contest != contest {
+				continue
+			}
+			for _, p := range s.Contests[i].Positions {
+				if p.WriteIn && p.Allocable == model.Yes && d.Contests[contest].Options[p.Option].WriteIn && votes[p.Option] > 0 {
+					if n.writeIns[contest] == nil {
+						n.writeIns[contest] = map[string]int64{}
+					}
+					n.writeIns[contest][p.Text] += int64(p.Votes)
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // compare compares a recount with the subtotals that were stored.
@@ -226,14 +274,29 @@ func (c *Core) Totals(ctx context.Context, electionID string) (*Tally, error) {
 }
 
 func (c *Core) totals(ctx context.Context, electionID string) (*Tally, error) {
-	e, d, ok, err := c.definition(ctx, electionID)
+	e, v, err := c.must(ctx, electionID)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrNoElection, electionID)
+	if err := c.closed(ctx, v, electionID); err != nil {
+		return nil, err
 	}
-	if err := c.counted(ctx, electionID, d); err != nil {
+	d := v.Compiled()
+	subs, err := c.subtotals(ctx, electionID, d)
+	if err != nil {
+		return nil, err
+	}
+	t, err := subs.Tally()
+	if err != nil {
+		return nil, err
+	}
+	return t, c.sign(ctx, t, e, d)
+}
+
+// subtotals returns the stored subtotals, which are made first in a store that
+// has none.
+func (c *Core) subtotals(ctx context.Context, electionID string, d *model.Definition) (*tally.Subtotals, error) {
+	if err := c.complete(ctx, electionID, d); err != nil {
 		return nil, err
 	}
 	rows, _, err := c.store.Subtotals(ctx, electionID)
@@ -244,9 +307,5 @@ func (c *Core) totals(ctx context.Context, electionID string) (*Tally, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
-	t, err := subs.Tally()
-	if err != nil {
-		return nil, err
-	}
-	return t, c.sign(ctx, t, e, d)
+	return subs, nil
 }

@@ -92,18 +92,18 @@ func encode(subs *tally.Subtotals) (rows []store.Subtotal, err error) {
 	return rows, err
 }
 
-// counted makes sure that the ballots of an election have their part in the
+// complete makes sure that the ballots of an election have their part in the
 // subtotals: a store of the first version had none.
-func (c *Core) counted(ctx context.Context, electionID string, d *model.Definition) error {
+func (c *Core) complete(ctx context.Context, electionID string, d *model.Definition) error {
 	_, ok, err := c.store.Subtotals(ctx, electionID)
 	if err != nil || ok {
 		return err
 	}
-	counter, err := c.stream(ctx, electionID, d, nil)
+	n, err := c.stream(ctx, electionID, d, nil)
 	if err != nil {
 		return err
 	}
-	rows, err := encode(counter.Subtotals())
+	rows, err := encode(n.counter.Subtotals())
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (c *Core) importDefinition(ctx context.Context, p Package, row store.Packag
 }
 
 func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) (_ store.Package, err error) {
-	e, d, ok, err := c.definition(ctx, p.ElectionID)
+	e, v, ok, err := c.definition(ctx, p.ElectionID)
 	if err != nil {
 		return row, err
 	}
@@ -113,7 +113,8 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 	if len(p.Files) == 0 {
 		return row, verdict.New(verdict.ContentInvalid, "manifest files", "an export of cast vote records has at least one document (rule records-none)")
 	}
-	if err := c.counted(ctx, p.ElectionID, d); err != nil {
+	d := v.Compiled()
+	if err := c.complete(ctx, p.ElectionID, d); err != nil {
 		return row, err
 	}
 	load := c.store.NewLoad()

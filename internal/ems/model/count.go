@@ -37,7 +37,7 @@ func (c *Contest) Count(m *Marks, votes []int64) (Outcome, error) {
 	var out Outcome
 	first := 0
 	if c.Ranks > 0 {
-		first = m.firstRank()
+		first = c.firstRank(m)
 	}
 	sum, sure := 0, 0
 	for i := range m.Positions {
@@ -48,8 +48,7 @@ func (c *Contest) Count(m *Marks, votes []int64) (Outcome, error) {
 		if p.Indicated == Unknown || p.Indicated == Yes && p.Allocable == Unknown {
 			out.Unresolved++
 		}
-		writeIn := c.Options[p.Option].WriteIn
-		if p.Indicated != Yes || p.Allocable == No || p.Allocable == Unknown && !writeIn {
+		if !c.counts(p) {
 			continue
 		}
 		votes[p.Option] += int64(p.Votes)
@@ -57,7 +56,7 @@ func (c *Contest) Count(m *Marks, votes []int64) (Outcome, error) {
 		if p.Allocable == Yes {
 			sure += p.Votes
 		}
-		if writeIn {
+		if c.Options[p.Option].WriteIn {
 			out.WriteIns += p.Votes
 		} else if !c.Cumulative && votes[p.Option] > 1 {
 			return Outcome{}, ErrRepeatedVote
@@ -74,12 +73,16 @@ func (c *Contest) Count(m *Marks, votes []int64) (Outcome, error) {
 	return out, nil
 }
 
+// counts says whether a mark is a vote, if the contest is not overvoted.
+func (c *Contest) counts(p *Position) bool {
+	return p.Indicated == Yes && (p.Allocable == Yes || p.Allocable == Unknown && c.Options[p.Option].WriteIn)
+}
+
 // firstRank is the lowest rank that has a mark which counts, or 0.
-func (m *Marks) firstRank() int {
+func (c *Contest) firstRank(m *Marks) int {
 	first := 0
 	for i := range m.Positions {
-		p := &m.Positions[i]
-		if p.Indicated == Yes && p.Allocable != No && (first == 0 || p.Rank < first) {
+		if p := &m.Positions[i]; c.counts(p) && (first == 0 || p.Rank < first) {
 			first = p.Rank
 		}
 	}
@@ -88,9 +91,9 @@ func (m *Marks) firstRank() int {
 
 // Ranking calls each for every mark of a ranked contest that counts, with its
 // rank (from 1) and option.
-func (m *Marks) Ranking(each func(rank, option int)) {
+func (c *Contest) Ranking(m *Marks, each func(rank, option int)) {
 	for i := range m.Positions {
-		if p := &m.Positions[i]; p.Indicated == Yes && p.Allocable != No {
+		if p := &m.Positions[i]; c.counts(p) {
 			each(p.Rank, p.Option)
 		}
 	}

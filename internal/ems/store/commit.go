@@ -316,3 +316,25 @@ func state(ctx context.Context, q queryer) ([32]byte, error) {
 
 // State returns the digest of everything the store holds.
 func (s *Store) State(ctx context.Context) ([32]byte, error) { return state(ctx, s.db) }
+
+// Counted is the digest of the packages of an election and of those of its
+// facts whose kind take says yes to.
+func (s *Store) Counted(ctx context.Context, electionID string, take func(kind string) bool) ([32]byte, error) {
+	all, err := packages(ctx, s.db)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	lines := []byte("sallyport ems counted v1\n")
+	for _, p := range all {
+		if p.ElectionID == electionID {
+			lines = fmt.Appendf(lines, "package %x %x\n", p.Digest, p.Content)
+		}
+	}
+	err = s.Facts(ctx, electionID, "", func(f Fact) error {
+		if take(f.Kind) {
+			lines = fmt.Appendf(lines, "fact %d %x\n", f.No, f.Chain)
+		}
+		return nil
+	})
+	return sha256.Sum256(lines), err
+}

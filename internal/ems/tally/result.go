@@ -221,3 +221,11 @@ func (s *Subtotals) Ballots(of func(batch int64) string) map[string]int64 {
 	}
 	return out
 }
+
+// Cast returns how many ballots a precinct has of one voting method.
+func (s *Subtotals) Cast(c Cell) int64 {
+	if r := s.cells[c]; r != nil {
+		return r[0]
+	}
+	return 0
+}

@@ -53,7 +53,8 @@ type Ballot struct {
 	Party  Label
 	// Sheet is the number of the sheet, where the record says that it is one.
 	Sheet string
-	// Versions has exactly one that is Current.
+	// Versions has exactly one that is Current. Originals come first, then
+	// interpreted ones, then modified ones.
 	Versions []Version
 }
 
@@ -101,6 +102,10 @@ type Mark struct {
 
 // settle puts a ballot into its one form and checks what every reader owes.
 func (b *Ballot) settle(cat *Catalogue) error {
+	order := []VersionKind{Original, Interpreted, Modified}
+	slices.SortStableFunc(b.Versions, func(x, y Version) int {
+		return cmp.Compare(slices.Index(order, x.Kind), slices.Index(order, y.Kind))
+	})
 	current := 0
 	for i := range b.Versions {
 		if b.Versions[i].Current {

@@ -63,7 +63,11 @@ func clearBallotHeader(t *table) (*clearBallotSheet, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.add(i, contest, choice); err != nil {
+		k, err := s.contest(i, contest)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.choice(i, k, choice); err != nil {
 			return nil, err
 		}
 	}

@@ -34,6 +34,7 @@ type dominionSheet struct {
 	election Label
 	cols     *columns
 	width    int
+	lines    [dominionHead]int // where the header's records begin
 }
 
 func (d *dominionCSV) open() (*dominionSheet, error) {
@@ -50,23 +51,24 @@ func (d *dominionCSV) open() (*dominionSheet, error) {
 }
 
 func dominionHeader(t *table) (*dominionSheet, error) {
+	s := &dominionSheet{grid: &grid{table: t}}
 	var head [dominionHead][]string
+	var err error
 	for i := range head {
 		cells, err := t.must("the four lines of its header")
 		if err != nil {
 			return nil, err
 		}
 		head[i] = append([]string(nil), cells...)
+		s.lines[i] = t.line
 	}
-	s := &dominionSheet{grid: &grid{table: t}}
-	name, err := t.notes.name(t.file+" line 1", head[0][0])
-	if err != nil {
+	if s.election.Name, err = t.notes.name(t.file, head[0][0]); err != nil {
 		return nil, err
 	}
-	s.election.Name = name
 	if err := s.contestsFrom(head[1], head[2], head[3]); err != nil {
 		return nil, err
 	}
+	t.line = s.lines[3]
 	if s.cols, err = newColumns(t, head[3][:s.first], dominionColumns); err != nil {
 		return nil, err
 	}
@@ -89,28 +91,43 @@ func (s *dominionSheet) contestsFrom(contests, choices, parties []string) error 
 		return t.broken(0, ruleColumns, "the lines of the header are of different width")
 	}
 	for i := s.first; i < s.width; i++ {
-		contest, err := dominionContest(t, i, contests[i])
-		if err != nil {
-			return err
-		}
-		name, err := t.notes.name(t.where(i+1), choices[i])
-		if err != nil {
-			return err
-		}
-		if name == "" {
-			return t.broken(i+1, ruleHeader, "a choice has no name")
-		}
-		c := Choice{Name: name, WriteIn: isWriteIn(name)}
+		party := ""
 		if i < len(parties) {
-			if c.Party, err = t.notes.name(t.where(i+1), parties[i]); err != nil {
-				return err
-			}
+			party = parties[i]
 		}
-		if err := s.add(i, contest, c); err != nil {
+		if err := s.column(i, contests[i], choices[i], party); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// column reads the headings of one choice.
+func (s *dominionSheet) column(i int, heading, choice, party string) error {
+	t := s.table
+	t.line = s.lines[1]
+	contest, err := dominionContest(t, i, heading)
+	if err != nil {
+		return err
+	}
+	k, err := s.contest(i, contest)
+	if err != nil {
+		return err
+	}
+	t.line = s.lines[3]
+	c := Choice{}
+	if c.Party, err = t.notes.name(t.where(i+1), party); err != nil {
+		return err
+	}
+	t.line = s.lines[2]
+	if c.Name, err = t.notes.name(t.where(i+1), choice); err != nil {
+		return err
+	}
+	if c.Name == "" {
+		return t.broken(i+1, ruleHeader, "a choice has no name")
+	}
+	c.WriteIn = isWriteIn(c.Name)
+	return s.choice(i, k, c)
 }
 
 func dominionContest(t *table, column int, heading string) (Contest, error) {

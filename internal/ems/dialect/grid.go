@@ -14,21 +14,26 @@ type grid struct {
 
 type gridColumn struct{ column, choice int }
 
-// add takes the next column: a choice of the contest of that name.
-func (g *grid) add(column int, contest Contest, choice Choice) error {
+// contest returns the number of the contest of a column's heading.
+func (g *grid) contest(column int, contest Contest) (int, error) {
 	i := g.find(contest.Name)
 	if i < 0 {
 		if len(g.contests) == maxContests {
-			return over(g.table.where(column+1), "more than %d contests", maxContests)
+			return 0, over(g.table.where(column+1), "more than %d contests", maxContests)
 		}
-		i = len(g.contests)
 		g.contests = append(g.contests, contest)
 		g.columns = append(g.columns, nil)
+		return len(g.contests) - 1, nil
 	}
-	c := &g.contests[i]
-	if c.VotesAllowed != contest.VotesAllowed {
-		return g.table.broken(column+1, ruleVotesAllowed, "the contest has another number of votes allowed in an earlier column")
+	if g.contests[i].VotesAllowed != contest.VotesAllowed {
+		return 0, g.table.broken(column+1, ruleVotesAllowed, "the contest has another number of votes allowed in an earlier column")
 	}
+	return i, nil
+}
+
+// choice makes a column that of a choice. Of write-ins there may be several.
+func (g *grid) choice(column, contest int, choice Choice) error {
+	c := &g.contests[contest]
 	k := findChoice(c.Choices, choice)
 	switch {
 	case k < 0:
@@ -42,7 +47,7 @@ func (g *grid) add(column int, contest Contest, choice Choice) error {
 	if g.choices++; g.choices > maxChoices {
 		return over(g.table.where(column+1), "more than %d choices", maxChoices)
 	}
-	g.columns[i] = append(g.columns[i], gridColumn{column, k})
+	g.columns[contest] = append(g.columns[contest], gridColumn{column, k})
 	return nil
 }
 

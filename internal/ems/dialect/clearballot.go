@@ -78,7 +78,7 @@ func clearBallotHeader(t *table) (*clearBallotSheet, error) {
 // Contests and choices may contain colons; the words "Vote For" tell them apart.
 func clearBallotChoice(t *table, column int, heading string) (Contest, Choice, error) {
 	bad := t.broken(column+1, ruleContestHeader, "a choice's heading must be Choice_id:Contest:Vote For N:Choice:Party")
-	heading, err := t.notes.name(t.where(column+1), heading)
+	heading, err := t.name(column+1, heading)
 	if err != nil {
 		return Contest{}, Choice{}, err
 	}
@@ -145,9 +145,9 @@ func (s *clearBallotSheet) ballot(cells []string) (*Ballot, error) {
 		return nil, err
 	}
 	b.ImprintedID = b.ID
-	s.table.notes.add(s.table.where(0), OrderInID)
+	s.table.note(0, OrderInID)
 	if status != "" || remade != "" {
-		s.table.notes.add(s.table.where(0), StatusIgnored)
+		s.table.note(0, StatusIgnored)
 	}
 	marks, err := s.marks(cells)
 	b.Versions = []Version{{Kind: Original, Current: true, Contests: marks}}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"unicode/utf8"
 )
 
 // table reads comma-separated values as vendors write them: RFC 4180 with
@@ -70,7 +71,7 @@ func (t *table) read() ([]string, error) {
 			return nil, err
 		}
 		if len(cells) == 1 && cells[0] == "" {
-			t.notes.add(t.where(0), BlankLine)
+			t.note(0, BlankLine)
 			continue
 		}
 		return cells, nil
@@ -93,8 +94,8 @@ func (t *table) record() ([]string, error) {
 		t.ends = append(t.ends, len(t.buf))
 	}
 	text := string(t.buf)
-	if err := utf8Only(t.where(0), text); err != nil {
-		return nil, err
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+		return nil, t.broken(0, ruleEncoding, "this is not UTF-8 text: save the export as UTF-8")
 	}
 	t.cells = t.cells[:0]
 	from := 0
@@ -120,7 +121,7 @@ func (t *table) cell() (more bool, err error) {
 	case c == '=':
 		if next, _ := t.in.Peek(1); len(next) == 1 && next[0] == '"' {
 			_, _ = t.in.Discard(1)
-			t.notes.add(t.where(len(t.ends)+1), ExcelCell)
+			t.note(len(t.ends)+1, ExcelCell)
 			if err := t.quoted(); err != nil {
 				return false, err
 			}
@@ -182,7 +183,7 @@ func (t *table) unwrap() {
 		from = t.ends[n-1]
 	}
 	if s := t.buf[from:]; len(s) >= 3 && s[0] == '=' && s[1] == '"' && s[len(s)-1] == '"' {
-		t.notes.add(t.where(len(t.ends)+1), ExcelCell)
+		t.note(len(t.ends)+1, ExcelCell)
 		t.buf = append(t.buf[:from], s[2:len(s)-1]...)
 	}
 }
@@ -243,6 +244,21 @@ func (t *table) where(column int) string {
 		return fmt.Sprintf("%s line %d", t.file, t.line)
 	}
 	return fmt.Sprintf("%s line %d column %d", t.file, t.line, column)
+}
+
+// note reports a liberty taken in a cell.
+func (t *table) note(column int, r Rule) {
+	if !t.notes.again(r) {
+		t.notes.add(t.where(column), r)
+	}
+}
+
+// name is [notes.name] of a cell's text.
+func (t *table) name(column int, s string) (string, error) {
+	if s = strings.TrimSpace(s); len(s) <= maxName && !strings.ContainsAny(s, "\r\n") {
+		return s, nil
+	}
+	return t.notes.name(t.where(column), s)
 }
 
 func (t *table) broken(column int, rule, format string, args ...any) error {

@@ -87,6 +87,16 @@ func (n *notes) add(where string, r Rule) {
 	d.Count++
 }
 
+// again counts a liberty that was taken before, and says whether it was: its
+// place, which costs more to tell than a record to read, is not needed then.
+func (n *notes) again(r Rule) bool {
+	d := n.now[r]
+	if d != nil {
+		d.Count++
+	}
+	return d != nil
+}
+
 func (n *notes) list() []Deviation {
 	sum := map[Rule]Deviation{}
 	for _, m := range []map[Rule]*Deviation{n.once, n.now} {

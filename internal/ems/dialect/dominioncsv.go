@@ -116,11 +116,11 @@ func (s *dominionSheet) column(i int, heading, choice, party string) error {
 	}
 	t.line = s.lines[3]
 	c := Choice{}
-	if c.Party, err = t.notes.name(t.where(i+1), party); err != nil {
+	if c.Party, err = t.name(i+1, party); err != nil {
 		return err
 	}
 	t.line = s.lines[2]
-	if c.Name, err = t.notes.name(t.where(i+1), choice); err != nil {
+	if c.Name, err = t.name(i+1, choice); err != nil {
 		return err
 	}
 	if c.Name == "" {
@@ -131,7 +131,7 @@ func (s *dominionSheet) column(i int, heading, choice, party string) error {
 }
 
 func dominionContest(t *table, column int, heading string) (Contest, error) {
-	name, err := t.notes.name(t.where(column+1), heading)
+	name, err := t.name(column+1, heading)
 	if err != nil {
 		return Contest{}, err
 	}
@@ -202,18 +202,19 @@ func (s *dominionSheet) ballot(cells []string) (*Ballot, error) {
 	if b.ImprintedID == "" {
 		b.ImprintedID = unique
 	}
-	b.ID = dominionID(b.Device, b.Batch, record, s.table.where(0), s.table.notes)
+	var rule Rule
+	b.ID, rule = dominionID(b.Device, b.Batch, record)
+	s.table.note(0, rule)
 	marks, err := s.marks(cells)
 	b.Versions = []Version{{Kind: Original, Current: true, Contests: marks}}
 	return b, err
 }
 
-// dominionID makes a record's identifier; "X" is how an export hides it.
-func dominionID(device, batch, record, where string, n *notes) string {
+// dominionID makes a record's identifier, and says what is to be reported about
+// it. "X" is how an export hides it.
+func dominionID(device, batch, record string) (string, Rule) {
 	if strings.Trim(record, "Xx*") == "" {
-		n.add(where, IDMissing)
-		return ""
+		return "", IDMissing
 	}
-	n.add(where, OrderInID)
-	return device + "-" + batch + "-" + record
+	return device + "-" + batch + "-" + record, OrderInID
 }

@@ -164,7 +164,7 @@ func (e *ess) headings(s *essSheet, head []string) error {
 	count := map[int]int{}
 	for i, h := range head {
 		column := s.first + i + 1
-		name, err := e.notes.name(s.table.where(column), h)
+		name, err := s.table.name(column, h)
 		if err != nil {
 			return err
 		}
@@ -244,19 +244,19 @@ func (e *ess) catalogue(ctx context.Context) (*Catalogue, error) {
 // learn adds the choices of one record.
 func (e *ess) learn(s *essSheet, cells []string) error {
 	for i, k := range s.contest {
-		where := s.table.where(s.first + i + 1)
-		name, err := e.notes.name(where, cells[s.first+i])
+		column := s.first + i + 1
+		name, err := s.table.name(column, cells[column-1])
 		if err != nil {
 			return err
 		}
-		if name == "" || e.word(where, name) != "" {
+		if name == "" || s.word(column, name) != "" {
 			continue
 		}
 		if _, ok := e.known[k][name]; ok {
 			continue
 		}
 		if e.choices++; e.choices > maxChoices {
-			return over(where, "more than %d choices", maxChoices)
+			return over(s.table.where(column), "more than %d choices", maxChoices)
 		}
 		e.known[k][name] = 0
 	}
@@ -278,13 +278,13 @@ func (e *ess) number() {
 }
 
 // word recognises the two words that stand for no choice.
-func (e *ess) word(where, cell string) string {
+func (s *essSheet) word(column int, cell string) string {
 	for _, w := range []string{"undervote", "overvote"} {
 		if cell == w {
 			return w
 		}
 		if strings.EqualFold(cell, w) {
-			e.notes.add(where, WordCase)
+			s.table.note(column, WordCase)
 			return w
 		}
 	}
@@ -344,16 +344,16 @@ func (e *ess) labels(s *essSheet, cells []string) (*Ballot, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.notes.add(s.table.where(0), OrderInID)
+	s.table.note(0, OrderInID)
 	if status != "" {
-		e.notes.add(s.table.where(0), StatusIgnored)
+		s.table.note(0, StatusIgnored)
 	}
 	if device, imprint := essScan(scan); scan != "" {
 		b.ImprintedID = imprint
 		b.Device = cmp.Or(b.Device, device)
 	}
 	if e.listed != nil {
-		err = e.listed.complement(b, s.table.where(0))
+		err = e.listed.complement(b, s.table)
 	}
 	return b, err
 }
@@ -366,7 +366,7 @@ func (e *ess) marks(s *essSheet, cells []string) ([]Marks, error) {
 		m := Marks{Contest: k}
 		on := false
 		for ; i < len(s.contest) && s.contest[i] == k; i++ {
-			some, err := e.mark(&m, s.table.where(s.first+i+1), cells[s.first+i])
+			some, err := e.mark(&m, s, s.first+i+1, cells[s.first+i])
 			if err != nil {
 				return nil, err
 			}
@@ -381,12 +381,12 @@ func (e *ess) marks(s *essSheet, cells []string) ([]Marks, error) {
 }
 
 // mark reads one cell, and says whether there was anything in it.
-func (e *ess) mark(m *Marks, where, cell string) (bool, error) {
-	name, err := e.notes.name(where, cell)
+func (e *ess) mark(m *Marks, s *essSheet, column int, cell string) (bool, error) {
+	name, err := s.table.name(column, cell)
 	if err != nil || name == "" {
 		return false, err
 	}
-	switch e.word(where, name) {
+	switch s.word(column, name) {
 	case "undervote":
 		m.Undervoted = true
 		return true, nil

@@ -134,7 +134,7 @@ func (l *essList) row(t *table, cols *columns, cells []string) error {
 		text string
 		to   *uint32
 	}{{batch, &row.batch}, {device, &row.device}, {method, &row.method}} {
-		if *x.to, err = l.intern(x.text, t.where(0)); err != nil {
+		if *x.to, err = l.intern(x.text, t); err != nil {
 			return err
 		}
 	}
@@ -142,12 +142,12 @@ func (l *essList) row(t *table, cols *columns, cells []string) error {
 	return nil
 }
 
-func (l *essList) intern(s, where string) (uint32, error) {
+func (l *essList) intern(s string, t *table) (uint32, error) {
 	if i, ok := l.index[s]; ok {
 		return i, nil
 	}
 	if len(l.texts) >= maxLabels {
-		return 0, over(where, "more than %d different batches, machines and reporting groups", maxLabels)
+		return 0, over(t.where(0), "more than %d different batches, machines and reporting groups", maxLabels)
 	}
 	i := uint32(len(l.texts))
 	l.texts = append(l.texts, s)
@@ -173,14 +173,14 @@ func (l *essList) restart() {
 }
 
 // complement adds what the lists say to a record.
-func (l *essList) complement(b *Ballot, where string) error {
+func (l *essList) complement(b *Ballot, t *table) error {
 	key, ok := essKey(b.ID)
 	row, listed := l.rows[key]
 	if !ok || !listed {
-		return broken(where, ruleListed, "no list of ballots has this %s: the files do not belong together, or one is missing", essRecord)
+		return t.broken(0, ruleListed, "no list of ballots has this %s: the files do not belong together, or one is missing", essRecord)
 	}
 	if row.seen {
-		return broken(where, ruleListed, "a second record has this %s", essRecord)
+		return t.broken(0, ruleListed, "a second record has this %s", essRecord)
 	}
 	row.seen = true
 	l.rows[key] = row

@@ -110,7 +110,7 @@ func (b *bundle) directory(f fs.File) error {
 	if err != nil {
 		return fmt.Errorf("cannot read %q: %w", b.path, err)
 	}
-	m := &meter{at: at, left: maxDirectory, where: b.path}
+	m := &meter{at: io.NewSectionReader(at, 0, st.Size()), left: maxDirectory, where: b.path}
 	r, err := zip.NewReader(m, st.Size())
 	if err != nil {
 		return b.failed(b.path, err)

@@ -40,7 +40,7 @@ func (g *grid) choice(column, contest int, choice Choice) error {
 		k = len(c.Choices)
 		c.Choices = append(c.Choices, choice)
 	case choice.WriteIn:
-		g.table.notes.add(g.table.where(column+1), WriteInColumns)
+		g.table.note(column+1, WriteInColumns)
 	default:
 		return g.table.broken(column+1, ruleChoiceRepeated, "the contest has this choice in an earlier column")
 	}

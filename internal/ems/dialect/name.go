@@ -3,7 +3,6 @@ package dialect
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // name is the one normalisation of names: white space at the ends is removed,
@@ -50,12 +49,4 @@ func number(s string, most int) (int, bool) {
 	}
 	n, err := strconv.Atoi(s)
 	return n, err == nil && n <= most
-}
-
-// utf8Only refuses text in another encoding.
-func utf8Only(where, s string) error {
-	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-		return broken(where, ruleEncoding, "this is not UTF-8 text: save the export as UTF-8")
-	}
-	return nil
 }

@@ -33,7 +33,10 @@ func (s *session) read() (*Ballot, error) {
 		return nil, s.doc.broken(ruleMemberMissing, "a session must have TabulatorId, BatchId, RecordId and Original")
 	}
 	b := &Ballot{Device: s.device, Batch: s.batch, ImprintedID: s.unique}
-	b.ID = dominionID(s.device, s.batch, s.record, s.doc.where(), s.doc.notes)
+	var rule Rule
+	if b.ID, rule = dominionID(s.device, s.batch, s.record); !s.doc.notes.again(rule) {
+		s.doc.notes.add(s.doc.where(), rule)
+	}
 	if s.hasGroup {
 		var ok bool
 		if b.Method, ok = s.d.groups[s.group]; !ok {

@@ -19,7 +19,7 @@ func newColumns(t *table, headings []string, known string) (*columns, error) {
 	for i, h := range headings {
 		h = strings.TrimSpace(h)
 		if !strings.Contains(known, "|"+h+"|") || h == "" {
-			t.notes.add(t.where(i+1), ColumnIgnored)
+			t.note(i+1, ColumnIgnored)
 			continue
 		}
 		if _, ok := c.at[h]; ok {
@@ -99,7 +99,7 @@ func (t *table) width(cells []string, want int) ([]string, error) {
 		if strings.TrimSpace(cells[i]) != "" {
 			return nil, t.broken(i+1, ruleColumns, "the record has more cells than the header")
 		}
-		t.notes.add(t.where(i+1), TrailingCells)
+		t.note(i+1, TrailingCells)
 	}
 	return cells[:want], nil
 }

@@ -42,7 +42,7 @@ func (l *cdfLists) named(d *document, to map[string]string) error {
 		case "@id":
 			return d.text(&id)
 		case "Name":
-			return d.text(&name)
+			return d.name(&name)
 		}
 		return d.skip()
 	})
@@ -65,7 +65,7 @@ func (l *cdfLists) readElection(d *document) error {
 		case "@id":
 			return d.text(&l.election.ID)
 		case "Name":
-			return d.text(&l.election.Name)
+			return d.name(&l.election.Name)
 		case "Candidate":
 			return d.list(func() error { return l.named(d, l.candidates) })
 		case "Contest":
@@ -94,7 +94,7 @@ func (l *cdfLists) readContest(d *document) error {
 		case "@type":
 			return d.text(&class)
 		case "Name":
-			return d.text(&c.Name)
+			return d.name(&c.Name)
 		case "VotesAllowed":
 			return d.integer(&c.VotesAllowed)
 		case "PrimaryPartyId":
@@ -133,7 +133,7 @@ func (l *cdfLists) readSelection(d *document, c *cdfContest) error {
 		case "@id":
 			return d.text(&s.id)
 		case "Selection":
-			return d.text(&s.text)
+			return d.name(&s.text)
 		case "IsWriteIn":
 			return d.boolean(&s.writeIn)
 		case "CandidateIds":

@@ -17,6 +17,7 @@ const (
 	TrailingCells  Rule = "trailing-cells"
 	ColumnIgnored  Rule = "column-ignored"
 	ColumnMissing  Rule = "column-missing"
+	HeadingEmpty   Rule = "heading-empty"
 	LineBreak      Rule = "line-break-in-name"
 	WordCase       Rule = "word-case"
 	WriteInColumns Rule = "write-in-columns"
@@ -40,6 +41,7 @@ func consequences() map[Rule]string {
 		TrailingCells:  "empty cells after the last column were dropped",
 		ColumnIgnored:  "a column that this reader does not know was not read",
 		ColumnMissing:  "a column that the dialect has is not there: what it would say is unknown",
+		HeadingEmpty:   "a column without heading was read as one more of the contest at its left, whose votes allowed are then unknown",
 		LineBreak:      "a line break in a name was read as one space",
 		WordCase:       "a word of the dialect was accepted in other letter case",
 		WriteInColumns: "several columns for write-ins of one contest were read as one choice",

@@ -164,7 +164,7 @@ func (d *document) manifestItem(visit func(manifestItem) error) error {
 			m.hasID = true
 			return d.integer(&m.id)
 		case "Description":
-			return d.text(&m.description)
+			return d.name(&m.description)
 		case "Type":
 			return d.text(&m.kind)
 		case "ContestId":
@@ -184,9 +184,6 @@ func (d *document) manifestItem(visit func(manifestItem) error) error {
 		return err
 	}
 	m.where = d.where()
-	if m.description, err = d.notes.name(m.where, m.description); err != nil {
-		return err
-	}
 	return visit(m)
 }
 

@@ -138,12 +138,8 @@ func (e *ess) header(t *table) (*essSheet, error) {
 	if err != nil {
 		return nil, err
 	}
-	width := len(head)
-	for width > 0 && strings.TrimSpace(head[width-1]) == "" {
-		width--
-	}
 	s := &essSheet{table: t}
-	for i, h := range head[:width] {
+	for i, h := range head {
 		if strings.Contains(essColumns, "|"+strings.TrimSpace(h)+"|") {
 			s.first = i + 1
 		}
@@ -155,52 +151,70 @@ func (e *ess) header(t *table) (*essSheet, error) {
 		return nil, err
 	}
 	s.cols.miss("Precinct", "Ballot Style")
-	return s, e.headings(s, head[s.first:width])
+	return s, e.headings(s, head[s.first:])
 }
 
 // headings finds the contests of a file's columns. A contest of which several
-// can be chosen has as many columns, side by side.
+// can be chosen has as many columns, side by side, with the same heading or,
+// after the first, without one.
 func (e *ess) headings(s *essSheet, head []string) error {
 	count := map[int]int{}
+	open := map[int]bool{} // contests with columns without heading
 	for i, h := range head {
 		column := s.first + i + 1
 		name, err := s.table.name(column, h)
 		if err != nil {
 			return err
 		}
-		if name == "" {
-			return s.table.broken(column, ruleContestHeader, "the column has no heading")
+		k := -1
+		if name != "" {
+			k, err = e.heading(s, column, name, count)
+		} else if i > 0 {
+			k = s.contest[i-1]
+			open[k] = true
+			s.table.note(column, HeadingEmpty)
+		} else {
+			err = s.table.broken(column, ruleContestHeader, "the column has no heading")
 		}
-		if essRanked.MatchString(name) {
-			return s.table.broken(column, ruleRanked, "ranked contests are not read from this CSV")
-		}
-		k, err := e.contestNamed(name, s.table.where(column))
 		if err != nil {
 			return err
-		}
-		if n := len(s.contest); count[k] > 0 && s.contest[n-1] != k {
-			return s.table.broken(column, ruleHeaderRepeated, "two columns that are not neighbours have the same heading")
 		}
 		s.contest = append(s.contest, k)
 		count[k]++
 	}
-	return e.seats(s, count)
+	return e.seats(s, count, open)
 }
 
-// seats sets the votes allowed of contests with several columns; with one, the
-// file does not say.
-func (e *ess) seats(s *essSheet, count map[int]int) error {
+// heading returns the contest that a column's heading names.
+func (e *ess) heading(s *essSheet, column int, name string, count map[int]int) (int, error) {
+	if essRanked.MatchString(name) {
+		return 0, s.table.broken(column, ruleRanked, "ranked contests are not read from this format")
+	}
+	k, err := e.contestNamed(name, s.table.where(column))
+	if err != nil {
+		return 0, err
+	}
+	if n := len(s.contest); count[k] > 0 && s.contest[n-1] != k {
+		return 0, s.table.broken(column, ruleHeaderRepeated, "two columns that are not neighbours have the same heading")
+	}
+	return k, nil
+}
+
+// seats sets the votes allowed of contests with several headed columns;
+// otherwise the file does not say.
+func (e *ess) seats(s *essSheet, count map[int]int, open map[int]bool) error {
 	for k, n := range count {
 		c := &e.contests[k]
 		if n > maxVotes {
 			return s.table.broken(0, ruleVotesAllowed, "a contest has more than %d columns", maxVotes)
 		}
-		if n > 1 {
-			if c.VotesAllowed != 0 && c.VotesAllowed != n {
-				return s.table.broken(0, ruleVotesAllowed, "the contest %q has another number of columns in an earlier file", c.Name)
-			}
-			c.VotesAllowed = n
+		if n == 1 || open[k] {
+			continue
 		}
+		if c.VotesAllowed != 0 && c.VotesAllowed != n {
+			return s.table.broken(0, ruleVotesAllowed, "the contest %q has another number of columns in an earlier file", c.Name)
+		}
+		c.VotesAllowed = n
 	}
 	return nil
 }

@@ -117,6 +117,17 @@ func (d *document) text(to *string) error {
 	return nil
 }
 
+// name is [document.text] for a name.
+func (d *document) name(to *string) error {
+	s := ""
+	if err := d.text(&s); err != nil {
+		return err
+	}
+	var err error
+	*to, err = d.notes.name(d.where(), s)
+	return err
+}
+
 func (d *document) integer(to *int) error {
 	if k := d.dec.PeekKind(); k != '0' && k != 0 {
 		return d.broken(ruleType, "this must be an integer")

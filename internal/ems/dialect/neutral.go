@@ -6,7 +6,8 @@ import (
 )
 
 // Label names something in the vendor's words. ID is the vendor's identifier
-// where the dialect has one; Name may then be empty, but never both.
+// where the dialect has one, and Name may then be empty. The zero Label means
+// that the export does not say.
 type Label struct{ Name, ID string }
 
 // Catalogue is what an export says about its election.

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// table reads comma-separated values as vendors write them: RFC 4180 with
-// either line end, and cells written ="…" for spreadsheets. The standard
+// table reads a workbook's sheet, or comma-separated values as vendors write
+// them: RFC 4180 with either line end, and cells written ="…" for spreadsheets. The standard
 // library's reader cannot: it has no budget for a record, and reads such cells
 // only in a mode that accepts much else.
 type table struct {
@@ -19,6 +19,7 @@ type table struct {
 	in    *bufio.Reader
 	close func() error
 	notes *notes
+	sheet *workbook // instead of in
 
 	line  int // of the record that was read last, from 1
 	next  int // line after it
@@ -28,6 +29,9 @@ type table struct {
 }
 
 func openTable(fsys fs.FS, path string, n *notes) (*table, error) {
+	if isWorkbook(path) {
+		return openWorkbook(fsys, path, n)
+	}
 	f, err := fsys.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %q: %w", path, err)
@@ -70,7 +74,7 @@ func (t *table) read() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(cells) == 1 && cells[0] == "" {
+		if cells[0] == "" && (len(cells) == 1 || t.sheet != nil && blank(cells)) {
 			t.note(0, BlankLine)
 			continue
 		}
@@ -79,6 +83,9 @@ func (t *table) read() ([]string, error) {
 }
 
 func (t *table) record() ([]string, error) {
+	if t.sheet != nil {
+		return t.sheet.record(t)
+	}
 	t.buf, t.ends, t.line = t.buf[:0], t.ends[:0], t.next
 	if _, err := t.in.Peek(1); err != nil {
 		return nil, t.failed(err) // io.EOF: this is the end

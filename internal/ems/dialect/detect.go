@@ -24,8 +24,11 @@ func Detect(fsys fs.FS, p string) (Kind, string, error) {
 	if st.IsDir() {
 		return detectFolder(fsys, p)
 	}
-	if err := refuseXLSX(p); err != nil {
+	if err := refuseSpreadsheet(p); err != nil {
 		return "", "", err
+	}
+	if isWorkbook(p) {
+		return detectCSV(fsys, p)
 	}
 	zip, err := startsWith(fsys, p, "PK")
 	if err != nil {
@@ -76,7 +79,7 @@ func detectFolder(fsys fs.FS, p string) (Kind, string, error) {
 		return VotingWorks, fmt.Sprintf("%s and %d folders of records", vxMetadataFile, files["uuid"]), nil
 	case files[contestManifest] > 0 && files[vxMetadataFile] == 0:
 		return DominionJSON, contestManifest, nil
-	case files[".csv"] > 0:
+	case files[".csv"]+files[".xlsx"] > 0:
 		return detectLists(fsys, p)
 	case files[".xml"] > 0 || files[".zip"] > 0:
 		return Hart, fmt.Sprintf("a folder of %d XML documents and %d zips", files[".xml"], files[".zip"]), nil
@@ -84,7 +87,7 @@ func detectFolder(fsys fs.FS, p string) (Kind, string, error) {
 	return "", "", broken(p, ruleDialect, "the folder is no export that is known here")
 }
 
-// detectLists looks at the CSV files of a folder: ES&S alone has several.
+// detectLists looks at the tables of a folder: ES&S alone has several.
 func detectLists(fsys fs.FS, p string) (Kind, string, error) {
 	files, err := csvFiles(fsys, p, newNotes())
 	if err != nil {
@@ -120,7 +123,7 @@ func detectZip(fsys fs.FS, p string) (Kind, string, error) {
 	case b.find(contestManifest) != "":
 		return DominionJSON, "a zip with " + contestManifest, nil
 	case slices.Contains(b.names, "[Content_Types].xml"):
-		return "", "", broken(p, ruleXLSX, "spreadsheets are not read: export the same table as CSV")
+		return "", "", broken(p, ruleXLSX, "this is a spreadsheet: its name must end in .xlsx")
 	case xml >= 0:
 		return Hart, "a zip of XML documents", nil
 	}

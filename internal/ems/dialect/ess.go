@@ -72,14 +72,14 @@ func openESS(fsys fs.FS, p string, n *notes) (reader, error) {
 
 func (e *ess) close() error { return nil }
 
-// csvFiles returns a file, or the CSV files of a folder.
+// csvFiles returns a file, or the tables of a folder.
 func csvFiles(fsys fs.FS, p string, n *notes) ([]string, error) {
 	st, err := fs.Stat(fsys, p)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %q: %w", p, err)
 	}
 	if !st.IsDir() {
-		return []string{p}, refuseXLSX(p)
+		return []string{p}, refuseSpreadsheet(p)
 	}
 	entries, err := readDir(fsys, p)
 	if err != nil {
@@ -88,25 +88,26 @@ func csvFiles(fsys fs.FS, p string, n *notes) ([]string, error) {
 	var out []string
 	for _, d := range entries {
 		name := path.Join(p, d.Name())
-		if err := refuseXLSX(name); err != nil {
+		if err := refuseSpreadsheet(name); err != nil {
 			return nil, err
 		}
-		if d.IsDir() || !strings.EqualFold(path.Ext(name), ".csv") {
+		if d.IsDir() || !strings.EqualFold(path.Ext(name), ".csv") && !isWorkbook(name) {
 			n.add(name, FileIgnored)
 			continue
 		}
 		out = append(out, name)
 	}
 	if len(out) == 0 {
-		return nil, broken(p, ruleFileMissing, "the folder has no CSV file")
+		return nil, broken(p, ruleFileMissing, "the folder has no CSV and no .xlsx file")
 	}
 	return out, nil
 }
 
-func refuseXLSX(name string) error {
+// refuseSpreadsheet refuses the forms of spreadsheets that are not read.
+func refuseSpreadsheet(name string) error {
 	switch strings.ToLower(path.Ext(name)) {
-	case ".xlsx", ".xls", ".xlsm":
-		return broken(name, ruleXLSX, "spreadsheets are not read: export the same table as CSV")
+	case ".xls", ".xlsm", ".xlsb", ".ods":
+		return broken(name, ruleXLSX, "this form of spreadsheet is not read: save it as .xlsx or CSV")
 	}
 	return nil
 }

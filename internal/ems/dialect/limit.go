@@ -17,6 +17,7 @@ const (
 	maxDirectory = 32 << 20  // bytes of a zip's directory
 	maxInflated  = 64 << 30  // bytes that one reading of a zip may give
 	maxXML       = 1 << 20   // bytes of one Hart sheet
+	maxStrings   = 64 << 20  // bytes of a workbook's shared texts, which are kept
 	maxXMLDepth  = 16
 	maxManifest  = 16 << 20 // bytes of a JSON document that is not streamed
 	maxSession   = 4 << 20  // bytes of one record in a streamed JSON document

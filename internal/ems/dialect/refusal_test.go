@@ -217,7 +217,7 @@ func TestWrongFilesAreRefusedByName(t *testing.T) {
 		"no such dialect":        {"x", file("x.csv", ""), "x.csv", "dialect", "x.csv"},
 		"empty":                  {dialect.DominionCSV, file("x.csv", ""), "x.csv", "header", "x.csv"},
 		"no contests":            {dialect.ESS, file("x.csv", "Cast Vote Record,Precinct\n1,p\n"), "x.csv", "contest-none", "x.csv"},
-		"spreadsheet":            {dialect.ESS, file("x.xlsx", "PK"), "x.xlsx", "xlsx", "x.xlsx"},
+		"spreadsheet":            {dialect.ESS, file("x.xls", ""), "x.xls", "xlsx", "x.xls"},
 		"lists alone":            {dialect.ESS, without(dialect.ESS, "x/records.csv"), "x", "file-missing", "x"},
 		"not a zip":              {dialect.Hart, file("x.zip", "PK"), "x.zip", "zip", "x.zip"},
 		"zip in zip":             {dialect.Hart, file("x.zip", string(zipped(map[string]string{"1.zip": "PK"}))), "x.zip", "zip-nested", "x.zip!1.zip"},

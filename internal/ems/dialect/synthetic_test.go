@@ -458,6 +458,7 @@ func synthetics() []synthetic {
 		{"dominion json, zip", dialect.DominionJSON, zip, "x.zip", all, nil, false, []dialect.Rule{dialect.ByteOrderMark, dialect.OrderInID}},
 		{"dominion json, before 5.10", dialect.DominionJSON, inFolder(synDominionJSON(false)), "x", all, nil, false, []dialect.Rule{dialect.ByteOrderMark, dialect.OrderInID}},
 		{"es&s", dialect.ESS, synESS(), "x", can{place: true, style: true, method: true}, func(b synBallot) string { return b.record }, false, []dialect.Rule{dialect.OrderInID}},
+		{"es&s, workbook", dialect.ESS, synWorkbook(), "x", can{place: true, style: true, method: true}, func(b synBallot) string { return b.record }, false, []dialect.Rule{dialect.OrderInID}},
 		{"hart", dialect.Hart, synHart(), "x", can{place: true, over: true}, nil, false, []dialect.Rule{dialect.ByteOrderMark}},
 		{"clearballot", dialect.ClearBallot, synClearBallot(), "x.csv", can{place: true, style: true, seats: true, over: true}, nil, false, []dialect.Rule{dialect.OrderInID}},
 		{"votingworks", dialect.VotingWorks, synVotingWorks(), "x", all, synUUID, true, []dialect.Rule{dialect.NotVerified}},

@@ -37,7 +37,8 @@ type Trust struct {
 	// Now is the time at which certificates must be valid; it may not be zero.
 	Now time.Time
 	// AtExport judges the certificates at the time that the export states as its
-	// own (and that the signature covers) instead: for exports older than them.
+	// own instead, for certificates that have expired since. The signature covers
+	// that time, but whoever holds an expired key can choose it.
 	AtExport bool
 }
 

@@ -99,7 +99,7 @@ func (c *Core) importDefinition(ctx context.Context, p Package, row store.Packag
 	return c.store.AddDefinition(ctx, row, e)
 }
 
-func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) (_ store.Package, err error) {
+func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) (store.Package, error) {
 	e, v, ok, err := c.definition(ctx, p.ElectionID)
 	if err != nil {
 		return row, err
@@ -114,22 +114,33 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 		return row, verdict.New(verdict.ContentInvalid, "manifest files", "an export of cast vote records has at least one document (rule records-none)")
 	}
 	d := v.Compiled()
-	if err := c.complete(ctx, p.ElectionID, d); err != nil {
+	want := cdf.Want{Definition: d, ElectionID: p.ElectionID}
+	return c.take(ctx, d, row, func(add func(*model.Ballot, string) error) error {
+		for _, f := range p.Files {
+			if err := c.records(ctx, p, f, want, func(b *model.Ballot) error { return add(b, f.Path) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// take stores the ballots that each gives, with their counts: all or none.
+func (c *Core) take(ctx context.Context, d *model.Definition, row store.Package, each func(add func(b *model.Ballot, from string) error) error) (_ store.Package, err error) {
+	if err := c.complete(ctx, row.ElectionID, d); err != nil {
 		return row, err
 	}
 	load := c.store.NewLoad()
 	defer func() { err = errors.Join(err, load.Close()) }()
 	in := &intake{def: d, counter: tally.NewCounter(d), load: load}
-	want := cdf.Want{Definition: d, ElectionID: p.ElectionID}
-	for _, f := range p.Files {
-		if err := c.records(ctx, p, f, want, func(b *model.Ballot) error {
-			if err := in.add(b); err != nil {
-				return uncountable(f.Path, err)
-			}
-			return nil
-		}); err != nil {
-			return row, err
+	err = each(func(b *model.Ballot, from string) error {
+		if err := in.add(b); err != nil {
+			return uncountable(from, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return row, err
 	}
 	if _, err := in.counter.Result(); err != nil {
 		return row, uncountable("manifest files", err)

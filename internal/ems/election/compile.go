@@ -2,6 +2,7 @@ package election
 
 import (
 	"fmt"
+	"slices"
 
 	"sallyport/internal/ems/model"
 )
@@ -216,32 +217,51 @@ func join(a, b string) string {
 	return a + " / " + b
 }
 
-// controls resolves the contests that are controlled by others: a contest has
-// at most one that switches it on, and none controls itself in a circle.
+// controls resolves the contests that are controlled by others: each by at most
+// one, and none that controls others itself.
 func (c *checker) controls() {
-	switched := map[int]bool{}
+	controlled := map[int]bool{}
 	for i, contest := range c.def.Elections[0].Contests {
 		for j, id := range Controls(contest) {
 			at := pointer(pointer("/Election/0/Contest", i)+"/ControlledContestIds", j)
 			n, ok := c.ix.contests[id]
-			if !ok {
+			switch {
+			case !ok:
 				c.ref(c.ix.contests, id, at)
-				continue
-			}
-			if len(c.out.Contests[n].Options) > 0 && c.out.Contests[n].Kind >= model.StraightParty {
+			case c.out.Contests[n].Kind >= model.StraightParty:
 				c.bad(at, "control-chain", "a contest that controls others cannot be controlled here")
-				continue
+			case controlled[n]:
+				c.bad(at, "control-twice", "another contest controls this one already: which of them came first would decide")
+			case !c.reachable(&c.out.Contests[i], &c.out.Contests[n]):
+				c.bad(at, "control-never", "no option of the controlling contest can ever reach this one")
+			case c.out.Contests[i].Kind == model.StraightParty && (c.out.Contests[n].Kind != model.Candidates || c.out.Contests[n].Ranks > 0 || c.out.Contests[n].Cumulative):
+				c.bad(at, "control-kind", "a straight-party choice can select only candidates that are marked once")
+			default:
+				controlled[n] = true
+				c.out.Contests[i].Controls = append(c.out.Contests[i].Controls, n)
 			}
-			if c.out.Contests[i].Kind == model.StraightParty {
-				if c.out.Contests[n].Kind != model.Candidates || c.out.Contests[n].Ranks > 0 || c.out.Contests[n].Cumulative {
-					c.bad(at, "control-kind", "a straight-party choice can select only candidates that are marked once")
-				}
-			} else if switched[n] {
-				c.bad(at, "control-twice", "another contest already decides whether this one counts")
-			} else {
-				switched[n] = true
-			}
-			c.out.Contests[i].Controls = append(c.out.Contests[i].Controls, n)
 		}
 	}
+}
+
+// reachable says whether some option of a controlling contest makes the
+// controlled one count. A straight-party contest only adds votes.
+func (c *checker) reachable(by, to *model.Contest) bool {
+	for _, o := range by.Options {
+		switch by.Kind {
+		case model.PartyPreference:
+			for _, p := range o.Parties {
+				if slices.Contains(to.Parties, p) {
+					return true
+				}
+			}
+		case model.Activation:
+			if o.Activates {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
 }

@@ -160,21 +160,45 @@ func (r *Rule) Count(b *Ballot, each func(contest int, votes []int64, out Outcom
 		r.at[s.Contests[i].Contest] = 0
 	}
 	if r.controls {
+		if err := r.together(b); err != nil {
+			return err
+		}
 		r.control(s)
 	}
+	var err error
 	for _, n := range r.covers {
-		if r.off[n] {
-			r.off[n] = false
+		if !r.off[n] && err == nil {
+			err = each(n, r.of(n), r.outs[n])
+		}
+		r.off[n] = false
+	}
+	return err
+}
+
+func (r *Rule) of(contest int) []int64 { return r.votes[r.from[contest]:r.from[contest+1]] }
+
+// ErrOtherSheet means that a record of one sheet has a contest whose count
+// depends on one that stands on another sheet of the ballot.
+var ErrOtherSheet = errors.New("whether this contest counts depends on a contest on another sheet: records of whole ballots are needed")
+
+// together checks that a record of one sheet has the contests that control
+// those on it.
+func (r *Rule) together(b *Ballot) error {
+	if b.Sheet == "" {
+		return nil
+	}
+	for _, n := range r.def.Styles[b.Style].Contests {
+		if slices.Contains(r.covers, n) {
 			continue
 		}
-		if err := each(n, r.of(n), r.outs[n]); err != nil {
-			return err
+		for _, k := range r.def.Contests[n].Controls {
+			if slices.Contains(r.covers, k) {
+				return &ContestError{k, ErrOtherSheet}
+			}
 		}
 	}
 	return nil
 }
-
-func (r *Rule) of(contest int) []int64 { return r.votes[r.from[contest]:r.from[contest+1]] }
 
 // control applies the contests of the ballot that control others.
 func (r *Rule) control(s *Snapshot) {
@@ -249,7 +273,7 @@ func (r *Rule) straight(contest int, parties []int, inclusive bool) {
 	}
 	add := 0
 	for k := range c.Options {
-		if votes[k] == 0 && shares(c.Options[k].Parties, parties) {
+		if votes[k] == 0 && c.Options[k].stands(parties) {
 			add++
 		}
 	}
@@ -257,12 +281,16 @@ func (r *Rule) straight(contest int, parties []int, inclusive bool) {
 		return
 	}
 	for k := range c.Options {
-		if votes[k] == 0 && shares(c.Options[k].Parties, parties) {
+		if votes[k] == 0 && c.Options[k].stands(parties) {
 			votes[k] = 1
 		}
 	}
 	out.Undervotes -= add
 }
+
+// stands says whether an option is a candidate of one of the parties: a place to
+// write a name is nobody's.
+func (o *Option) stands(parties []int) bool { return !o.WriteIn && shares(o.Parties, parties) }
 
 func shares(a, b []int) bool {
 	for _, x := range a {

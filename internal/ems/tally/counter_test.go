@@ -1,6 +1,7 @@
 package tally_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -254,4 +255,46 @@ func FuzzSubtotals(f *testing.F) {
 		}
 		_, _ = s.Tally()
 	})
+}
+
+// A place to write a name is no party's, even if a definition says so.
+func TestStraightPartyGivesNoWriteIns(t *testing.T) {
+	d := controlled()
+	d.Contests[0].Inclusive = true
+	d.Contests[2].Options[4] = model.Option{ID: "w", WriteIn: true, Parties: []int{1}}
+	got := one(t, d, votes(map[int][]int{0: {1}}))["council"]
+	if diff := cmp.Diff(tally.Counts{Ballots: 1, Votes: []int64{0, 0, 1, 1, 0}, Undervotes: 1}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// One sheet of a ballot cannot be counted where another one decides.
+func TestASheetWithoutWhatControlsItIsRefused(t *testing.T) {
+	b := votes(map[int][]int{4: {0}})
+	b.Sheet = "2"
+	c := tally.NewCounter(controlled())
+	if err := c.Add(b, tally.Batch{}); !errors.Is(err, model.ErrOtherSheet) {
+		t.Errorf("%v", err)
+	}
+	b = votes(map[int][]int{3: {0}, 4: {0}})
+	b.Sheet = "1"
+	if got := one(t, controlled(), b)["oak nomination"]; got.Votes[0] != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What one ballot switches off is on again for the next, also after an error.
+func TestARuleForgetsTheLastBallot(t *testing.T) {
+	r := model.NewRule(controlled())
+	failed := errors.New("failed")
+	if err := r.Count(votes(map[int][]int{3: {0}}), func(int, []int64, model.Outcome) error { return failed }); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	counted := map[int]bool{}
+	if err := r.Count(votes(map[int][]int{3: {1}, 5: {0}}), func(n int, _ []int64, _ model.Outcome) error { counted[n] = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if !counted[5] || counted[4] || !counted[0] {
+		t.Errorf("%v", counted)
+	}
 }

@@ -3,6 +3,7 @@ package dialect
 import (
 	"context"
 	"io/fs"
+	"regexp"
 	"strings"
 )
 
@@ -59,46 +60,82 @@ func clearBallotHeader(t *table) (*clearBallotSheet, error) {
 	}
 	s.cols.miss("BoxID", "PrecinctID", "BallotStyleID", "ScanComputerName")
 	for i := s.first; i < s.width; i++ {
-		contest, choice, err := clearBallotChoice(t, i, head[i])
-		if err != nil {
-			return nil, err
-		}
-		k, err := s.contest(i, contest)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.choice(i, k, choice); err != nil {
+		if err := s.column(i, head[i]); err != nil {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, s.ranks()
 }
 
-// clearBallotChoice reads a heading "Choice_id:Contest:Vote For N:Choice:Party".
-// Contests and choices may contain colons; the words "Vote For" tell them apart.
-func clearBallotChoice(t *table, column int, heading string) (Contest, Choice, error) {
-	bad := t.broken(column+1, ruleContestHeader, "a choice's heading must be Choice_id:Contest:Vote For N:Choice:Party")
+// column reads the heading of one choice, at one rank in a ranked contest.
+func (s *clearBallotSheet) column(i int, heading string) error {
+	h, err := clearBallotChoice(s.table, i, heading)
+	if err != nil {
+		return err
+	}
+	k, err := s.contest(i, h.contest)
+	if err != nil {
+		return err
+	}
+	s.contests[k].Ranks = max(s.contests[k].Ranks, h.contest.Ranks)
+	return s.choice(i, k, h.choice, h.contest.Ranks)
+}
+
+// ranks makes sure that a ranked contest has each rank from the first one.
+func (s *clearBallotSheet) ranks() error {
+	for k, c := range s.contests {
+		has := map[int]bool{}
+		for _, x := range s.columns[k] {
+			has[x.rank] = true
+		}
+		if c.Ranks > 0 && len(has) != c.Ranks {
+			return s.table.broken(s.columns[k][0].column+1, ruleRanked, "the ranked contest %q lacks a rank below its last", c.Name)
+		}
+	}
+	return nil
+}
+
+// clearBallotHeading matches Choice_id:Contest:Vote For N:Choice:Party and, in
+// ranked contests, Choice_id:Contest:Rank:Vote For N:Choice:Party, where newer
+// exports say Number of Winners N. Contests and choices may contain colons.
+var clearBallotHeading = regexp.MustCompile(`^(Choice_[^:]*):(.+?)(?::(\d+))?:(Vote For|Number of Winners) (\d+):(.+):([^:]*)$`)
+
+// clearBallotColumn is a heading. contest.Ranks is the column's rank.
+type clearBallotColumn struct {
+	contest Contest
+	choice  Choice
+}
+
+func clearBallotChoice(t *table, column int, heading string) (clearBallotColumn, error) {
+	h := clearBallotColumn{}
 	heading, err := t.name(column+1, heading)
 	if err != nil {
-		return Contest{}, Choice{}, err
+		return h, err
 	}
-	id, rest, ok := strings.Cut(heading, ":")
-	contest, tail, ok2 := strings.Cut(rest, ":Vote For ")
-	votes, tail, ok3 := strings.Cut(tail, ":")
-	last := strings.LastIndexByte(tail, ':')
-	if !ok || !ok2 || !ok3 || last < 0 || !strings.HasPrefix(id, "Choice_") || strings.Contains(tail, ":Vote For ") {
-		return Contest{}, Choice{}, bad
+	m := clearBallotHeading.FindStringSubmatch(heading)
+	if m == nil {
+		return h, t.broken(column+1, ruleContestHeader, "a choice's heading must be Choice_id:Contest:Vote For N:Choice:Party")
 	}
-	n, ok := number(votes, maxVotes)
+	h.contest.Name = strings.TrimSpace(m[2])
+	n, ok := number(m[5], maxVotes)
 	if !ok || n == 0 {
-		return Contest{}, Choice{}, t.broken(column+1, ruleVotesAllowed, "the votes allowed must be 1 to %d", maxVotes)
+		return h, t.broken(column+1, ruleVotesAllowed, "the votes allowed must be 1 to %d", maxVotes)
 	}
-	choice := Choice{Name: strings.TrimSpace(tail[:last]), ID: id, Party: strings.TrimSpace(tail[last+1:])}
-	choice.WriteIn = isWriteIn(choice.Name)
-	if contest = strings.TrimSpace(contest); contest == "" || choice.Name == "" {
-		return Contest{}, Choice{}, bad
+	h.contest.VotesAllowed = n
+	if m[3] != "" {
+		if h.contest.Ranks, ok = number(m[3], maxVotes); !ok || h.contest.Ranks == 0 {
+			return h, t.broken(column+1, ruleRanked, "a rank must be 1 to %d", maxVotes)
+		}
+		h.contest.VotesAllowed = 1 // at each rank, however many win
+	} else if m[4] != "Vote For" {
+		return h, t.broken(column+1, ruleContestHeader, "a contest that says how many win must have a rank")
 	}
-	return Contest{Name: contest, VotesAllowed: n}, choice, nil
+	h.choice = Choice{Name: strings.TrimSpace(m[6]), ID: m[1], Party: strings.TrimSpace(m[7])}
+	h.choice.WriteIn = isWriteIn(h.choice.Name)
+	if h.contest.Name == "" || h.choice.Name == "" {
+		return h, t.broken(column+1, ruleContestHeader, "a contest or choice has no name")
+	}
+	return h, nil
 }
 
 func (c *clearBallot) catalogue(ctx context.Context) (*Catalogue, error) {
@@ -146,7 +183,7 @@ func (s *clearBallotSheet) ballot(cells []string) (*Ballot, error) {
 	}
 	b.ImprintedID = b.ID
 	s.table.note(0, OrderInID)
-	if status != "" || remade != "" {
+	if strings.Trim(status+remade, "0") != "" {
 		s.table.note(0, StatusIgnored)
 	}
 	marks, err := s.marks(cells)

@@ -53,7 +53,7 @@ func consequences() map[Rule]string {
 		MethodMissing:  "a record does not say how the ballot was cast",
 		OrderInID:      "the records' identifiers may reveal the order of casting: replace them by random ones before they are kept",
 		IDMissing:      "the export hides the records' identifiers: random ones are needed, and a second import cannot be recognised",
-		NotVerified:    "the export's signature was not verified",
+		NotVerified:    "a signature of the export, or of its records, was not verified",
 	}
 }
 

@@ -127,7 +127,7 @@ func (s *dominionSheet) column(i int, heading, choice, party string) error {
 		return t.broken(i+1, ruleHeader, "a choice has no name")
 	}
 	c.WriteIn = isWriteIn(c.Name)
-	return s.choice(i, k, c)
+	return s.choice(i, k, c, 0)
 }
 
 func dominionContest(t *table, column int, heading string) (Contest, error) {

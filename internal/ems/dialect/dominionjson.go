@@ -175,7 +175,7 @@ func (d *document) manifestItem(visit func(manifestItem) error) error {
 			return d.integer(&m.voteFor)
 		case "NumOfRanks":
 			return d.integer(&m.ranks)
-		case "Disabled", "DistrictId", "ExternalId", "PrecinctId":
+		case "Affiliations", "Disabled", "DistrictId", "ElectionDate", "ElectionSignature", "ExternalId", "Jurisdiction", "NumOfWriteins", "PrecinctId":
 			return d.skip()
 		}
 		return d.ignore()

@@ -18,8 +18,9 @@ const essColumns = "|Election ID|Audit Number|Tabulator CVR|Cast Vote Record|Bat
 
 const essRecord = "Cast Vote Record"
 
-// essRanked is how a column for one rank of a ranked contest is headed.
-var essRanked = regexp.MustCompile(`(?i)\b(1st|2nd|3rd|\d+th) choice\b`)
+// essRanked is how a column for one rank of a ranked contest is headed. An
+// overvote there would be one of a rank, which the neutral stream cannot say.
+var essRanked = regexp.MustCompile(`(?i)\b(1st|2nd|3rd|\d+th) choice\b|\bchoice \d+\b`)
 
 // ess is one export: files of cast vote records, and lists of ballots that say
 // in which batch and by which machine each was read.

@@ -31,7 +31,7 @@ func readDir(fsys fs.FS, dir string) ([]fs.DirEntry, error) {
 	}
 	defer f.Close()
 	d, ok := f.(fs.ReadDirFile)
-	if !ok {
+	if st, err := f.Stat(); err != nil || !st.IsDir() || !ok {
 		return nil, broken(dir, ruleFolder, "this must be a folder")
 	}
 	var all []fs.DirEntry

@@ -1,6 +1,9 @@
 package dialect
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // grid is the part of a table in which each column is one choice of a contest:
 // 1 marked, 0 not marked, empty when the contest was not on the ballot.
@@ -12,7 +15,7 @@ type grid struct {
 	choices  int
 }
 
-type gridColumn struct{ column, choice int }
+type gridColumn struct{ column, choice, rank int }
 
 // contest returns the number of the contest of a column's heading.
 func (g *grid) contest(column int, contest Contest) (int, error) {
@@ -25,29 +28,31 @@ func (g *grid) contest(column int, contest Contest) (int, error) {
 		g.columns = append(g.columns, nil)
 		return len(g.contests) - 1, nil
 	}
-	if g.contests[i].VotesAllowed != contest.VotesAllowed {
-		return 0, g.table.broken(column+1, ruleVotesAllowed, "the contest has another number of votes allowed in an earlier column")
+	if g.contests[i].VotesAllowed != contest.VotesAllowed || (g.contests[i].Ranks > 0) != (contest.Ranks > 0) {
+		return 0, g.table.broken(column+1, ruleVotesAllowed, "the contest has another number of votes allowed, or is ranked or not, in an earlier column")
 	}
 	return i, nil
 }
 
-// choice makes a column that of a choice. Of write-ins there may be several.
-func (g *grid) choice(column, contest int, choice Choice) error {
+// choice makes a column that of a choice, at a rank where the contest has
+// ranks. Of write-ins there may be several.
+func (g *grid) choice(column, contest int, choice Choice, rank int) error {
 	c := &g.contests[contest]
 	k := findChoice(c.Choices, choice)
-	switch {
-	case k < 0:
+	if k < 0 {
 		k = len(c.Choices)
 		c.Choices = append(c.Choices, choice)
-	case choice.WriteIn:
+	}
+	if slices.ContainsFunc(g.columns[contest], func(x gridColumn) bool { return x.choice == k && x.rank == rank }) {
+		if !choice.WriteIn {
+			return g.table.broken(column+1, ruleChoiceRepeated, "the contest has this choice in an earlier column")
+		}
 		g.table.note(column+1, WriteInColumns)
-	default:
-		return g.table.broken(column+1, ruleChoiceRepeated, "the contest has this choice in an earlier column")
 	}
 	if g.choices++; g.choices > maxChoices {
 		return over(g.table.where(column+1), "more than %d choices", maxChoices)
 	}
-	g.columns[contest] = append(g.columns[contest], gridColumn{column, k})
+	g.columns[contest] = append(g.columns[contest], gridColumn{column, k, rank})
 	return nil
 }
 
@@ -83,7 +88,7 @@ func (g *grid) marks(cells []string) ([]Marks, error) {
 				blank++
 			case "0":
 			case "1":
-				m.Marks = append(m.Marks, Mark{Choice: col.choice, Votes: 1})
+				m.Marks = append(m.Marks, Mark{Choice: col.choice, Rank: col.rank, Votes: 1})
 			default:
 				return nil, g.table.broken(col.column+1, ruleCell, "this must be 0, 1 or empty: export plain numbers")
 			}

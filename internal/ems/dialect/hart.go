@@ -22,6 +22,7 @@ type hart struct {
 	cat      *Catalogue
 	contests map[string]int // by identifier, or by name where there is none
 	choices  []map[string]int
+	digits   []int // of a mark's Value, by contest
 	count    int
 }
 
@@ -89,8 +90,8 @@ func (h *hart) set(ctx context.Context, set hartSet, visit func(hartSet, *hartSh
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !strings.EqualFold(path.Ext(name), ".xml") {
-			h.notes.add(b.where(name), FileIgnored)
+		if skip := hartIgnores(name); skip != "" {
+			h.notes.add(b.where(name), skip)
 			continue
 		}
 		found = true
@@ -112,10 +113,23 @@ func (h *hart) set(ctx context.Context, set hartSet, visit func(hartSet, *hartSh
 	return nil
 }
 
+// hartIgnores says why a file is not a sheet, or "". Signatures of sheets stand
+// beside them; the vendor does not publish how to check them.
+func hartIgnores(name string) Rule {
+	lower := strings.ToLower(name)
+	switch {
+	case strings.HasSuffix(lower, ".sig.xml"):
+		return NotVerified
+	case strings.HasSuffix(lower, ".xml"):
+		return ""
+	}
+	return FileIgnored
+}
+
 // catalogue reads everything: a sheet names its contests, and of the choices
 // only those that were chosen.
 func (h *hart) catalogue(ctx context.Context) (*Catalogue, error) {
-	h.cat, h.contests, h.choices, h.count = &Catalogue{}, map[string]int{}, nil, 0
+	h.cat, h.contests, h.choices, h.digits, h.count = &Catalogue{}, map[string]int{}, nil, nil, 0
 	sv := newSurvey()
 	err := h.each(ctx, func(_ hartSet, s *hartSheet) error {
 		if err := sv.add(&Ballot{Precinct: s.precinct, Party: s.party}, s.where); err != nil {
@@ -141,15 +155,34 @@ func (h *hart) learn(s *hartSheet) error {
 			h.contests[c.key()] = k
 			h.cat.Contests = append(h.cat.Contests, Contest{Name: c.name, ID: c.id})
 			h.choices = append(h.choices, map[string]int{})
+			h.digits = append(h.digits, 0)
 		}
 		if h.cat.Contests[k].Name != c.name {
 			return broken(s.where, ruleIDRepeated, "two contests of different names have the identifier of %q", c.name)
 		}
 		for _, o := range c.options {
+			if err := h.learnRanks(k, o, s.where); err != nil {
+				return err
+			}
 			if err := h.learnChoice(k, o, s.where); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// learnRanks learns how many ranks a contest has: all its marks have as many
+// digits.
+func (h *hart) learnRanks(contest int, o hartOption, where string) error {
+	if h.digits[contest] == 0 {
+		h.digits[contest] = len(o.value)
+		if len(o.value) > 1 {
+			h.cat.Contests[contest].Ranks = len(o.value)
+		}
+	}
+	if h.digits[contest] != len(o.value) {
+		return broken(where, ruleRanked, "the marks of the contest %q have different numbers of ranks", h.cat.Contests[contest].Name)
 	}
 	return nil
 }
@@ -216,8 +249,15 @@ func (h *hart) marks(c hartContest, where string) (Marks, error) {
 		if !ok {
 			return Marks{}, broken(where, ruleReference, "the export was changed while it was read")
 		}
-		if o.votes > 0 {
-			m.Marks = append(m.Marks, Mark{Choice: i, Votes: o.votes, WriteIn: o.written, Ambiguous: o.unresolved})
+		for rank, digit := range o.value {
+			if digit == '0' {
+				continue
+			}
+			k := Mark{Choice: i, Votes: 1, WriteIn: o.written, Ambiguous: o.unresolved}
+			if len(o.value) > 1 {
+				k.Rank = rank + 1
+			}
+			m.Marks = append(m.Marks, k)
 		}
 	}
 	return m, nil

@@ -22,7 +22,7 @@ type hartContest struct {
 
 type hartOption struct {
 	name, id, written   string
-	votes               int
+	value               string // digits 0 and 1: one, or one for each rank
 	writeIn, unresolved bool
 }
 
@@ -112,6 +112,8 @@ func readHartContest(e *element, n *notes) (c hartContest, err error) {
 			c.overvoted, err = x.flag(n)
 		case "Options":
 			c.options, err = readHartOptions(x, n)
+		case "InvalidStraightPartyVote":
+			err = x.straightParty()
 		default:
 			err = x.unknown()
 		}
@@ -123,6 +125,12 @@ func readHartContest(e *element, n *notes) (c hartContest, err error) {
 		return c, e.broken(ruleElementMissing, "a contest must have a Name")
 	}
 	return c, e.once("Name", "Id", "Undervotes", "Overvoted", "Options")
+}
+
+// straightParty refuses what comes from a vote for a whole party: the format
+// does not say what the system made of it.
+func (e *element) straightParty() error {
+	return e.broken(ruleStraightParty, "votes for a whole party are not read from this format")
 }
 
 // flag reads an element that says something by being there, or by its text.
@@ -175,10 +183,12 @@ func readHartOption(e *element, n *notes) (o hartOption, err error) {
 		case "Id":
 			o.id, err = x.value(n, maxID)
 		case "Value":
-			o.votes, err = x.hartValue(n)
+			o.value, err = x.hartValue(n)
 		case "WriteInData":
 			o.writeIn = true
 			err = o.writeInData(x, n)
+		case "Rules":
+			err = x.straightParty()
 		default:
 			err = x.unknown()
 		}
@@ -187,7 +197,9 @@ func readHartOption(e *element, n *notes) (o hartOption, err error) {
 		}
 	}
 	if o.writeIn {
-		o.name = cmp.Or(o.name, writeInName)
+		// Once a write-in was judged, its name is that of the candidate.
+		o.written = cmp.Or(o.written, o.name)
+		o.name = writeInName
 	}
 	if o.name == "" || e.first("Value") == nil {
 		return o, e.broken(ruleElementMissing, "an option must have a Name, or WriteInData, and a Value")
@@ -196,19 +208,13 @@ func readHartOption(e *element, n *notes) (o hartOption, err error) {
 	return o, e.once("Name", "Id", "Value", "WriteInData")
 }
 
-// hartValue reads 0 or 1. Longer values stand for ranks, one digit for each.
-func (e *element) hartValue(n *notes) (int, error) {
+// hartValue reads a mark: 0 or 1, or in a ranked contest a digit for each rank.
+func (e *element) hartValue(n *notes) (string, error) {
 	s, err := e.value(n, maxID)
-	if err != nil {
-		return 0, err
+	if err == nil && (s == "" || strings.Trim(s, "01") != "") {
+		err = e.broken(ruleType, "a Value must be of digits 0 and 1")
 	}
-	switch {
-	case s == "0" || s == "1":
-		return int(s[0] - '0'), nil
-	case len(s) > 1 && strings.Trim(s, "01") == "":
-		return 0, e.broken(ruleRanked, "ranked contests are not read from this format")
-	}
-	return 0, e.broken(ruleType, "a Value must be 0 or 1")
+	return s, err
 }
 
 // writeInData reads what was written, where somebody has typed it in.

@@ -138,19 +138,28 @@ func (v *Version) settle(cat *Catalogue) error {
 func (b *Ballot) where() string { return "record " + b.ID }
 
 // judge derives over- and undervotes from the counted marks, for dialects that
-// have no field for them.
+// have no field for them. A ranked contest is overvoted when one rank is, and
+// undervoted when nothing is ranked.
 func (m *Marks) judge(c Contest) {
 	if c.VotesAllowed == 0 {
 		return
 	}
-	votes := 0
+	votes := make(map[int]int, 1) // by rank
 	for _, k := range m.Marks {
 		if !k.NotCounted {
-			votes += k.Votes
+			votes[k.Rank] += k.Votes
 		}
 	}
-	m.Overvoted = m.Overvoted || votes > c.VotesAllowed
-	m.Undervoted = m.Undervoted || (!m.Overvoted && votes < c.VotesAllowed)
+	most := 0
+	for _, n := range votes {
+		most = max(most, n)
+	}
+	wanted := c.VotesAllowed
+	if c.Ranks > 0 {
+		wanted = 1
+	}
+	m.Overvoted = m.Overvoted || most > c.VotesAllowed
+	m.Undervoted = m.Undervoted || !m.Overvoted && most < wanted
 }
 
 // labels is a bounded set of labels.

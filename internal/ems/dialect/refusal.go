@@ -22,6 +22,7 @@ const (
 	ruleVotesAllowed    = "votes-allowed"
 	ruleChoiceRepeated  = "choice-repeated"
 	ruleRanked          = "ranked"
+	ruleStraightParty   = "straight-party"
 	ruleRecordID        = "record-id"
 	ruleCurrent         = "current-version"
 	ruleReference       = "reference"

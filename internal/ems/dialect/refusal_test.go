@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"regexp"
 	"strconv"
@@ -110,10 +112,14 @@ func edits() []edit {
 
 		{cb, "x.csv", "BallotID", "Ballot", "header", "x.csv line 1"},
 		{cb, "x.csv", ":Vote For 1:", ":Votes 1:", "contest-header", "x.csv line 1 column 11"},
+		{cb, "x.csv", ":Vote For 1:", ":Number of Winners 1:", "contest-header", "x.csv line 1 column 11"},
+		{cb, "x.csv", "Contest 1:Vote For 1:", "Contest 1:0:Vote For 1:", "ranked", "x.csv line 1 column 11"},
+		{cb, "x.csv", "Contest 1:Vote For 1:", "Contest 1:1:Vote For 1:", "votes-allowed", "x.csv line 1 column 12"},
 		{cb, "x.csv", ":Vote For 1:", ":Vote For 0:", "votes-allowed", "x.csv line 1 column 11"},
 		{cb, "x.csv", ",1-10-100,", ",,", "record-id", "x.csv line 2 column 4"},
 
 		{es, "x/records.csv", "Contest 1", "Contest 1 2nd Choice", "ranked", "x/records.csv line 1 column 4"},
+		{es, "x/records.csv", "Contest 1", "Contest 1 Choice 2 (45)", "ranked", "x/records.csv line 1 column 4"},
 		{es, "x/records.csv", ",Contest 1", ",", "contest-header", "x/records.csv line 1 column 4"},
 		{es, "x/records.csv", "Measure 1", "Contest 1", "header-repeated", "x/records.csv line 1 column 7"},
 		{es, "x/records.csv", "\r\n100,", "\r\n101,", "listed", "x/records.csv line 3"},
@@ -132,7 +138,9 @@ func edits() []edit {
 		{ha, firstSheet, "<Name>Contest 1</Name>", "", "element-missing", "(/Cvr/Contests/Contest)"},
 		{ha, firstSheet, "<Value>1</Value>", "", "element-missing", "(/Cvr/Contests/Contest/Options/Option)"},
 		{ha, firstSheet, "<Value>1</Value>", "<Value>1</Value><Value>1</Value>", "element-repeated", "(/Cvr/Contests/Contest/Options/Option)"},
-		{ha, firstSheet, "<Value>1</Value>", "<Value>010</Value>", "ranked", "(/Cvr/Contests/Contest/Options/Option/Value)"},
+		{ha, firstSheet, "<Value>1</Value>", "<Value>010</Value>", "ranked", "x/1_1-10-10"},
+		{ha, firstSheet, "<Options>", "<InvalidStraightPartyVote /><Options>", "straight-party", "(/Cvr/Contests/Contest/InvalidStraightPartyVote)"},
+		{ha, firstSheet, "<Value>1</Value>", "<Value>1</Value><Rules />", "straight-party", "(/Cvr/Contests/Contest/Options/Option/Rules)"},
 		{ha, firstSheet, "<Value>1</Value>", "<Value>-1</Value>", "type", "(/Cvr/Contests/Contest/Options/Option/Value)"},
 		{ha, firstSheet, "<CvrGuid>1-10-100</CvrGuid>", "<CvrGuid/>", "record-id", firstSheet},
 		{ha, firstSheet, "<Name>Contest 1</Name>", "<Name>Contest X</Name>", "id-repeated", ""},
@@ -216,6 +224,7 @@ func TestWrongFilesAreRefusedByName(t *testing.T) {
 	}{
 		"no such dialect":        {"x", file("x.csv", ""), "x.csv", "dialect", "x.csv"},
 		"empty":                  {dialect.DominionCSV, file("x.csv", ""), "x.csv", "header", "x.csv"},
+		"a rank is missing":      {dialect.ClearBallot, file("x.csv", "BallotID,Choice_1_1:C:1:Vote For 1:A:P,Choice_1_1:C:3:Vote For 1:A:P\n1,0,0\n"), "x.csv", "ranked", "x.csv line 1 column 2"},
 		"no contests":            {dialect.ESS, file("x.csv", "Cast Vote Record,Precinct\n1,p\n"), "x.csv", "contest-none", "x.csv"},
 		"spreadsheet":            {dialect.ESS, file("x.xls", ""), "x.xls", "xlsx", "x.xls"},
 		"lists alone":            {dialect.ESS, without(dialect.ESS, "x/records.csv"), "x", "file-missing", "x"},
@@ -356,6 +365,35 @@ func TestEveryRefusalIsTested(t *testing.T) {
 	for _, r := range regexp.MustCompile(`(?m)^\trule\w+ += "([a-z-]+)"$`).FindAllStringSubmatch(string(src), -1) {
 		if !strings.Contains(string(this), `"`+r[1]+`"`) && !strings.Contains(" "+testedElsewhere+" ", " "+r[1]+" ") {
 			t.Errorf("no test breaks the rule %s", r[1])
+		}
+	}
+}
+
+// What is not the export's fault is no finding.
+func TestErrorsOfOthersPass(t *testing.T) {
+	for _, kind := range dialect.Kinds() {
+		_, err := all(kind, fstest.MapFS{}, "nowhere")
+		if _, ok := verdict.Find(err); ok || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	mine := errors.New("no room")
+	for _, s := range synthetics() {
+		src, err := dialect.Open(s.kind, s.files, s.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := src.Ballots(t.Context(), func(*dialect.Ballot) error { return mine }); !errors.Is(err, mine) {
+			t.Errorf("%s: %v", s.name, err)
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		n := 0
+		err = src.Ballots(stopped, func(*dialect.Ballot) error { n++; stop(); return nil })
+		if !errors.Is(err, context.Canceled) || n != 1 {
+			t.Errorf("%s: %v after %d ballots", s.name, err, n)
+		}
+		if err := src.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

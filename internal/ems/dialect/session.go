@@ -217,7 +217,7 @@ func (s *session) mark() (sessionMark, error) {
 		case "IsVote":
 			m.hasVote = true
 			return s.doc.boolean(&m.vote)
-		case "ManifestationId", "PartyId", "WriteInIndex", "MarkDensity", "WriteInDensity", "OutstackConditionIds":
+		case "ManifestationId", "PartyId", "MarkDensity", "WriteinIndex", "WriteinDensity", "OutstackConditionIds":
 			return s.doc.skip()
 		}
 		return s.doc.unknown()

@@ -1,13 +1,20 @@
 package dialect_test
 
 import (
+	"archive/zip"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sallyport/internal/ems/dialect"
+	"sallyport/internal/testtool"
 	"sallyport/internal/verdict"
 )
 
@@ -83,6 +90,103 @@ func TestWorkbooksAreRefusedByName(t *testing.T) {
 			parts[c.part] = strings.Replace(parts[c.part], c.from, c.to, 1)
 			_, err := all(dialect.ESS, fstest.MapFS{"x.xlsx": {Data: zipped(parts)}}, "x.xlsx")
 			refused(t, err, verdict.ContentInvalid, c.rule, c.where)
+		})
+	}
+}
+
+// renamed is a real workbook with headings that are those of ES&S and name no
+// ranks.
+func renamed(t *testing.T, name string) []byte {
+	t.Helper()
+	r, err := zip.OpenReader(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	parts := map[string]string{}
+	for _, f := range r.File {
+		in, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts[f.Name] = strings.NewReplacer("Ballot #", "Cast Vote Record", "1st Choice", "1", "2nd Choice", "2", "3rd Choice", "3", "4th Choice", "4").Replace(string(data))
+	}
+	return zipped(parts)
+}
+
+// rankedRecords are the records of the same ballots in the NIST format, as
+// "ballot rank choice"; a rank with several choices is "overvote".
+func rankedRecords(t *testing.T, name string) map[string]bool {
+	t.Helper()
+	var report struct {
+		CVR []struct {
+			BallotPrePrintedId string
+			CVRSnapshot        []struct {
+				CVRContest []struct {
+					CVRContestSelection []struct {
+						ContestSelectionId string
+						SelectionPosition  []struct{ Rank int }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(read(t, name), &report); err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]string{}
+	for _, r := range report.CVR {
+		for _, s := range r.CVRSnapshot[0].CVRContest[0].CVRContestSelection {
+			for _, p := range s.SelectionPosition {
+				place := fmt.Sprint(r.BallotPrePrintedId, " ", p.Rank)
+				choice := strings.ToUpper(s.ContestSelectionId[len("cs-"):])
+				if at[place] != "" {
+					choice = "overvote"
+				}
+				at[place] = choice
+			}
+		}
+	}
+	out := map[string]bool{}
+	for place, choice := range at {
+		out[place+" "+choice] = true
+	}
+	return out
+}
+
+// Workbooks that a spreadsheet program wrote hold what the same ballots are in
+// the NIST format.
+func TestRealWorkbooks(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(testtool.Shared(t, "rctab"), "*", "*_cvr.xlsx"))
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d workbooks, %v", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			src, err := dialect.Open(dialect.ESS, fstest.MapFS{"x.xlsx": {Data: renamed(t, name)}}, "x.xlsx")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cat, ballots := drain(t, src)
+			got := map[string]bool{}
+			for _, b := range ballots {
+				for _, m := range current(b).Contests {
+					rank := cat.Contests[m.Contest].Name
+					if m.Overvoted {
+						got[b.ID+" "+rank+" overvote"] = true
+					}
+					for _, k := range m.Marks {
+						got[b.ID+" "+rank+" "+cat.Contests[m.Contest].Choices[k.Choice].Name] = true
+					}
+				}
+			}
+			if diff := cmp.Diff(rankedRecords(t, strings.TrimSuffix(name, ".xlsx")+".json"), got); diff != "" {
+				t.Error(diff)
+			}
 		})
 	}
 }

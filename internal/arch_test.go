@@ -86,6 +86,7 @@ var table = map[string]rule{
 	"internal/ems/model":    {"", "ems knows nothing of media, packages or trust"},
 	"internal/ems/election": {"ems/model", "definitions as people work on them; knows no store and no ballots"},
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
+	"internal/ems/deck":     {"ems/election ems/model strictjson verdict", "what test ballots must count to is worked out without the code that counts"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
 	"internal/ems/store":    {"durable", "as above"},
 	"internal/ems":          {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},

@@ -1,0 +1,183 @@
+package deck
+
+import (
+	"iter"
+	"maps"
+	"slices"
+
+	"sallyport/internal/ems/election"
+)
+
+// Key says what a line of counts is about. An empty Contest is the ballots
+// cast; an empty Precinct or Style is all of them together.
+type Key struct {
+	Contest  string `json:"contest"`
+	Precinct string `json:"precinct"`
+	Style    string `json:"style"`
+}
+
+// Count is one line: votes allowed × Ballots = the sum of Votes + Overvotes +
+// Undervotes. Lines of ballots cast have Ballots alone.
+type Count struct {
+	Ballots    int64
+	Overvotes  int64
+	Undervotes int64
+	WriteIns   int64            // the part of Votes that went to write-in options
+	Votes      map[string]int64 // by the @id of the option
+}
+
+// Counts is what was counted, by whatever counted it. Lines yields each line
+// once, in any order: those of a contest in all precincts (Precinct and Style
+// empty) and in each precinct that bears it are needed; lines by style, by
+// style and precinct, and of ballots cast are compared when there are any.
+type Counts interface {
+	Lines() iter.Seq2[Key, Count]
+}
+
+// Expected is what a deck must count to, or what a zero report must contain.
+type Expected struct {
+	keys  []Key // in the order of reports
+	lines map[Key]*Count
+	sheet int
+}
+
+// Lines yields the lines in the order of the definition.
+func (e *Expected) Lines() iter.Seq2[Key, Count] {
+	return func(yield func(Key, Count) bool) {
+		for _, k := range e.keys {
+			c := *e.lines[k]
+			c.Votes = maps.Clone(c.Votes)
+			if !yield(k, c) {
+				return
+			}
+		}
+	}
+}
+
+// Line returns one line; ok is false when nothing is counted there.
+func (e *Expected) Line(k Key) (c Count, ok bool) {
+	if l := e.lines[k]; l != nil {
+		return *l, true
+	}
+	return Count{}, false
+}
+
+// Sheets is the number of ballots that are counted.
+func (e *Expected) Sheets() int { return e.sheet }
+
+// Zero is what a zero report must contain: every contest with every option, in
+// all and in every precinct and style that bears it, and the ballots cast, all 0.
+func Zero(v *election.Valid) *Expected { return zero(readBook(v)) }
+
+func zero(b *book) *Expected {
+	e := &Expected{lines: map[Key]*Count{}}
+	units := [][2]string{{"", ""}}
+	for _, p := range b.pages {
+		units = append(units, [2]string{"", p.code})
+		for _, id := range p.precincts {
+			units = append(units, [2]string{id, ""}, [2]string{id, p.code})
+		}
+	}
+	for _, u := range units {
+		e.line(Key{"", u[0], u[1]}, nil)
+	}
+	for _, r := range b.races {
+		e.line(Key{Contest: r.id}, r)
+		for _, p := range b.pages {
+			if !p.has(r) {
+				continue
+			}
+			e.line(Key{r.id, "", p.code}, r)
+			for _, id := range p.precincts {
+				e.line(Key{r.id, id, ""}, r)
+				e.line(Key{r.id, id, p.code}, r)
+			}
+		}
+	}
+	return e
+}
+
+// line adds a line of zeros unless it is there.
+func (e *Expected) line(k Key, r *race) {
+	if e.lines[k] != nil {
+		return
+	}
+	c := &Count{}
+	if r != nil {
+		c.Votes = make(map[string]int64, len(r.options))
+		for i := range r.options {
+			c.Votes[r.options[i].id] = 0
+		}
+	}
+	e.keys = append(e.keys, k)
+	e.lines[k] = c
+}
+
+// Expect says what a deck must count to, by the vote rule of FORMAT.md of
+// internal/ems, 1.3, and the straight-party rulesets of SP 1500-20, applied to
+// what each ballot's voter would have meant. It fails with [ErrDeck] when the
+// deck is not one of this definition, and with [ErrUntestable].
+func Expect(v *election.Valid, d *Deck) (*Expected, error) {
+	b, sheets, err := d.read(v)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.testable(); err != nil {
+		return nil, err
+	}
+	e := zero(b)
+	for p, s := range sheets {
+		e.sheet++
+		for _, k := range keys("", s) {
+			e.lines[k].Ballots++
+		}
+		for _, r := range p.rulings(s) {
+			if !r.counts {
+				continue
+			}
+			for _, k := range keys(r.race.id, s) {
+				e.lines[k].enter(&r)
+			}
+		}
+	}
+	return e, nil
+}
+
+// keys are the lines that a ballot belongs to.
+func keys(contest string, s *Sheet) []Key {
+	return []Key{{contest, "", ""}, {contest, s.Precinct, ""}, {contest, "", s.Style}, {contest, s.Precinct, s.Style}}
+}
+
+// enter fills the slots that one ballot has in a contest, as many as votes are
+// allowed: each is a vote, an overvote or an undervote.
+func (c *Count) enter(r *ruling) {
+	c.Ballots++
+	picks := r.picks()
+	for slot := range r.race.allowed {
+		switch {
+		case r.over:
+			c.Overvotes++
+		case slot >= len(picks):
+			c.Undervotes++
+		default:
+			o := &r.race.options[picks[slot]]
+			c.Votes[o.id]++
+			if o.writeIn {
+				c.WriteIns++
+			}
+		}
+	}
+}
+
+// isZero says whether nothing was counted.
+func (c *Count) isZero() bool {
+	for _, n := range c.Votes {
+		if n != 0 {
+			return false
+		}
+	}
+	return c.Ballots == 0 && c.Overvotes == 0 && c.Undervotes == 0 && c.WriteIns == 0
+}
+
+// optionIDs are the options of a line, sorted.
+func (c *Count) optionIDs() []string { return slices.Sorted(maps.Keys(c.Votes)) }

@@ -21,9 +21,9 @@ func Build(v *election.Valid, o Options) (*Deck, error) {
 	b := &builder{opts: o, marksLeft: MostMarks, deck: &Deck{DefinitionSHA256: o.DefinitionSHA256, Seed: o.Seed, Size: o.Size}}
 	for _, p := range book.pages {
 		for i, id := range p.precincts {
-			u := &unit{builder: b, page: p, precinct: id, whole: i == 0 || o.Size == Complete, have: map[*race][]int{}, from: len(b.deck.Sheets)}
+			u := &unit{builder: b, page: p, precinct: id, whole: i == 0 || o.Size == Complete, have: map[*race][]int{}, marked: map[*race][]bool{}, from: len(b.deck.Sheets)}
 			for _, r := range p.races {
-				u.have[r] = make([]int, len(r.options))
+				u.have[r], u.marked[r] = make([]int, len(r.options)), make([]bool, len(r.options))
 			}
 			if err := u.build(i); err != nil {
 				return nil, fmt.Errorf("style %q, precinct %q: %w", p.code, id, err)
@@ -55,9 +55,10 @@ type unit struct {
 	*builder
 	page     *page
 	precinct string
-	whole    bool            // the whole pattern, or each option once
-	have     map[*race][]int // votes so far, by option
-	from     int             // sheets of the deck before this unit
+	whole    bool             // the whole pattern, or each option once
+	have     map[*race][]int  // votes so far, by option
+	marked   map[*race][]bool // options that got one by a mark
+	from     int              // sheets of the deck before this unit
 }
 
 // queue is what is still to be put on sheets, by contest.
@@ -117,7 +118,7 @@ func (u *unit) votes(of func(*race) bool) error {
 		if !of(r) {
 			continue
 		}
-		want, sum := wants(u.have[r], u.whole)
+		want, sum := wants(u.have[r], u.marked[r], u.whole)
 		if err := u.room(sum/r.allowed, sum); err != nil {
 			return err
 		}
@@ -256,6 +257,9 @@ func (u *unit) add(on map[*race]fill, purpose string) error {
 		if got.counts {
 			for _, o := range got.picks() {
 				u.have[got.race][o]++
+			}
+			for _, o := range got.direct {
+				u.marked[got.race][o] = true
 			}
 		}
 	}

@@ -137,14 +137,18 @@ func (r *race) rankedCases() []fill {
 }
 
 // wants is how many more votes each option needs. In a strict pattern each gets
-// more than the one before it, within runs of [Run]; otherwise each gets one.
-func wants(have []int, strict bool) (want []int, sum int) {
+// more than the one before it, within runs of [Run]. In any, each gets a mark of
+// its own: votes that another contest gave show nothing about its position.
+func wants(have []int, marked []bool, strict bool) (want []int, sum int) {
 	want = make([]int, len(have))
 	before := 0
 	for i, n := range have {
-		least := 1
+		least := n
+		if !marked[i] {
+			least = n + 1
+		}
 		if strict && i%Run > 0 {
-			least = before + 1
+			least = max(least, before+1)
 		}
 		before = max(n, least)
 		want[i] = before - n

@@ -9,7 +9,6 @@
 package deck
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -20,7 +19,6 @@ import (
 	"strconv"
 
 	"sallyport/internal/ems/election"
-	"sallyport/internal/strictjson"
 )
 
 // Size says how much of the pattern each precinct gets.
@@ -135,40 +133,6 @@ type Mark struct {
 	Rank     int    `json:"rank"`     // in a ranked contest, from 1; otherwise 0
 	Votes    int    `json:"votes"`    // 1, or more in a cumulative contest
 	WriteIn  string `json:"write_in"` // the name to write; "" where none is written
-}
-
-// header is the first line of a deck's document.
-type header struct {
-	Type             string `json:"type"`
-	Test             bool   `json:"test"`
-	DefinitionSHA256 string `json:"definition_sha256"`
-	Seed             string `json:"seed"`
-	Size             Size   `json:"size"`
-	Sheets           int    `json:"sheets"`
-}
-
-// WriteJSON writes the deck as lines of canonical JSON: a header, then one line
-// for each sheet. FORMAT.md describes it.
-func (d *Deck) WriteJSON(w io.Writer) error {
-	out := bufio.NewWriter(w)
-	line := func(v any) error {
-		b, err := strictjson.Encode(v)
-		if err == nil {
-			_, err = out.Write(append(b, '\n'))
-		}
-		return err
-	}
-	err := line(header{"sallyport-test-deck-v1", true, d.DefinitionSHA256, d.Seed, d.Size, len(d.Sheets)})
-	for i := 0; i < len(d.Sheets) && err == nil; i++ {
-		err = line(&d.Sheets[i])
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write the test deck: %w", err)
-	}
-	return nil
 }
 
 // SHA256 is the digest of what [Deck.WriteJSON] writes, in hex.

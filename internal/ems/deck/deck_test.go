@@ -158,7 +158,7 @@ func text(t testing.TB, r *deck.Report) string {
 // with all kinds of contests, and each deck exercises all that applies.
 func TestBothWaysOfCountingAgree(t *testing.T) {
 	kinds := map[string]int{}
-	for seed := range uint64(100) {
+	for seed := range uint64(150) {
 		v := random(t, seed)
 		d, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest, MaxSheets: 50_000})
 		if errors.Is(err, deck.ErrUntestable) {
@@ -279,7 +279,7 @@ func TestCountingFaultsShow(t *testing.T) {
 
 // Each pair of options, swapped in any contest of many elections, shows.
 func TestAnySwappedOptionsShow(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(12) {
 		v := random(t, seed)
 		d, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest})
 		if errors.Is(err, deck.ErrUntestable) {

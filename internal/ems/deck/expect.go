@@ -1,9 +1,11 @@
 package deck
 
 import (
+	"io"
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 
 	"sallyport/internal/ems/election"
 )
@@ -60,6 +62,29 @@ func (e *Expected) Line(k Key) (c Count, ok bool) {
 		return *l, true
 	}
 	return Count{}, false
+}
+
+// WriteCSV writes one row for each number (RFC 4180), with a mark that these are
+// no results.
+func (e *Expected) WriteCSV(w io.Writer) error {
+	t := newTable(w, "test", "contest", "precinct", "style", "item", "option", "count")
+	for _, k := range e.keys {
+		c := e.lines[k]
+		row := func(item, option string, n int64) {
+			t.row("TEST", k.Contest, k.Precinct, k.Style, item, option, strconv.FormatInt(n, 10))
+		}
+		row("ballots", "", c.Ballots)
+		if k.Contest == "" {
+			continue
+		}
+		for _, o := range c.optionIDs() {
+			row("votes", o, c.Votes[o])
+		}
+		row("overvotes", "", c.Overvotes)
+		row("undervotes", "", c.Undervotes)
+		row("write-ins", "", c.WriteIns)
+	}
+	return t.end()
 }
 
 // Sheets is the number of ballots that are counted.

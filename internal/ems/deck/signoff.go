@@ -6,11 +6,11 @@ import (
 	"iter"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"sallyport/internal/ems/election"
 	"sallyport/internal/ems/model"
 	"sallyport/internal/strictjson"
+	"sallyport/internal/verdict"
 )
 
 // Errors of a sign-off.
@@ -161,7 +161,7 @@ func (s *SignOff) check() error {
 	}
 	for _, p := range s.By {
 		if !isName(p.Name) || !isName(p.Role) {
-			return fmt.Errorf("%w (at most 200 bytes each)", ErrPeople)
+			return fmt.Errorf("%w (at most 200 bytes each, without characters that cannot be seen)", ErrPeople)
 		}
 	}
 	if same(s.By[0].Name, s.By[1].Name) {
@@ -170,8 +170,9 @@ func (s *SignOff) check() error {
 	return nil
 }
 
+// isName wants something that can be seen as what it is.
 func isName(s string) bool {
-	return strings.TrimSpace(s) != "" && len(s) <= 200 && utf8.ValidString(s)
+	return strings.TrimSpace(s) != "" && len(s) <= 200 && verdict.Escape(s) == s
 }
 
 // same takes no difference of case or spaces for another person.

@@ -3,6 +3,9 @@ package deck_test
 import (
 	"bytes"
 	"errors"
+	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -98,9 +101,11 @@ func TestNoSignOffWithoutAPassedTest(t *testing.T) {
 	}
 }
 
-// Whatever a deck loses, the coverage names.
+// Whatever a deck loses, the coverage names: blank ballots, the marks of any
+// contest, everything. The rules that it names are those of FORMAT.md.
 func TestCoverageMissesNothing(t *testing.T) {
-	for seed := range uint64(20) {
+	rules := map[string]bool{}
+	for seed := range uint64(40) {
 		v := random(t, seed)
 		d, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest, Size: deck.Complete, MaxSheets: 50_000})
 		if errors.Is(err, deck.ErrUntestable) {
@@ -109,20 +114,58 @@ func TestCoverageMissesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := deck.Cover(v, d)
-		if err != nil || !whole.Complete() {
-			t.Fatalf("seed %d: %v %+v", seed, err, whole)
+		lost := func(change func(s *deck.Sheet) bool) *deck.Coverage {
+			t.Helper()
+			part := *d
+			part.Sheets = nil
+			for _, s := range d.Sheets {
+				s.Marks = maps.Clone(s.Marks)
+				if change(&s) {
+					part.Sheets = append(part.Sheets, s)
+				}
+			}
+			c, err := deck.Cover(v, &part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
 		}
-		part := *d
-		part.Sheets = slices.DeleteFunc(slices.Clone(d.Sheets), func(s deck.Sheet) bool { return len(s.Marks) == 0 })
-		if c, err := deck.Cover(v, &part); err != nil || c.Complete() || c.Uncovered[0].Rule != "blank-ballot" {
-			t.Errorf("seed %d: %v %+v", seed, err, c)
+		whole := lost(func(*deck.Sheet) bool { return true })
+		if !whole.Complete() {
+			t.Fatalf("seed %d: %+v", seed, whole)
 		}
-		none := *d
-		none.Sheets = nil
-		if c, err := deck.Cover(v, &none); err != nil || c.Covered != 0 || c.Required != whole.Required {
-			t.Errorf("seed %d: %v %+v", seed, err, c)
+		if c := lost(func(s *deck.Sheet) bool { return len(s.Marks) > 0 }); c.Complete() || c.Uncovered[0].Rule != "blank-ballot" {
+			t.Errorf("seed %d: no blank ballots: %+v", seed, c)
 		}
+		for _, x := range v.Election().Contests {
+			id := x.Base().ID
+			c := lost(func(s *deck.Sheet) bool { delete(s.Marks, id); return true })
+			if !slices.ContainsFunc(c.Uncovered, func(i deck.Item) bool { return i.Contest == id && i.Rule == "option" }) {
+				t.Errorf("seed %d: no marks in %s: %+v", seed, id, c)
+			}
+		}
+		none := lost(func(*deck.Sheet) bool { return false })
+		if none.Covered != 0 || none.Required != whole.Required {
+			t.Errorf("seed %d: %+v", seed, none)
+		}
+		for _, i := range none.Uncovered {
+			rules[i.Rule] = true
+		}
+	}
+	format, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(format), "## 3. Coverage")
+	table, _, _ = strings.Cut(table, "## 4.")
+	documented := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*`) \\|").FindAllStringSubmatch(table, -1) {
+		for _, name := range strings.Split(row[1], ", ") {
+			documented[strings.Trim(name, "`")] = true
+		}
+	}
+	if !maps.Equal(rules, documented) {
+		t.Errorf("rules %v\ndocumented %v", slices.Sorted(maps.Keys(rules)), slices.Sorted(maps.Keys(documented)))
 	}
 }
 

@@ -42,8 +42,14 @@ func (t *tracker) contest(got *ruling, list []Mark) {
 	if !got.counts {
 		return
 	}
+	if t.have[r] == nil {
+		t.have[r] = make([]int, len(r.options))
+	}
 	for _, o := range got.picks() {
-		t.vote(r, o)
+		t.have[r][o]++
+	}
+	for _, o := range got.direct { // a vote that was given shows nothing about the option's position
+		t.did(t.page.option(r, o))
 	}
 	n := len(got.direct)
 	t.rule(ruleBlank, r, len(list) == 0 && len(got.given) == 0)
@@ -64,15 +70,6 @@ func (t *tracker) contest(got *ruling, list []Mark) {
 	if r.ranks > 0 {
 		t.ranks(r, list)
 	}
-}
-
-// vote notes a vote that counts for an option.
-func (t *tracker) vote(r *race, o int) {
-	if t.have[r] == nil {
-		t.have[r] = make([]int, len(r.options))
-	}
-	t.have[r][o]++
-	t.did(t.page.option(r, o))
 }
 
 // mostVotes is how many votes one ballot can have in a contest.

@@ -73,14 +73,16 @@ func newNumbers(d *model.Definition) *numbers {
 	return n
 }
 
-// MostUnknown is how many foreign ballots a [BallotReport] names one by one.
+// MostUnknown is how many records that are not of the deck, and how many that
+// come again, a [BallotReport] names one by one.
 const MostUnknown = 100
 
 // BallotReport is the comparison of records with the deck, ballot by ballot.
 type BallotReport struct {
-	Sheets      int                `json:"sheets"`  // in the deck
-	Records     int                `json:"records"` // that were compared
-	Unknown     int                `json:"unknown"` // records that are not of the deck
+	Sheets      int                `json:"sheets"`   // in the deck
+	Records     int                `json:"records"`  // that were compared
+	Unknown     int                `json:"unknown"`  // records that are not of the deck
+	Repeated    int                `json:"repeated"` // records of a sheet that had one
 	Differences []BallotDifference `json:"differences"`
 }
 
@@ -122,9 +124,9 @@ func CompareBallots(v *election.Valid, d *Deck, records iter.Seq2[*model.Ballot,
 		i, ok := left[b.ID]
 		switch {
 		case !ok:
-			c.unknown(b.ID)
+			c.surplus(&c.report.Unknown, b.ID, "unknown")
 		case i < 0:
-			c.add(0, b.ID, "", "repeated", "", "")
+			c.surplus(&c.report.Repeated, b.ID, "repeated")
 		default:
 			left[b.ID] = -1
 			if err := c.record(&d.Sheets[i], b); err != nil {
@@ -151,9 +153,10 @@ func (c *ballotComparer) add(sheet int, id, contest, item, want, got string) {
 	c.report.Differences = append(c.report.Differences, BallotDifference{sheet, id, contest, item, want, got})
 }
 
-func (c *ballotComparer) unknown(id string) {
-	if c.report.Unknown++; c.report.Unknown <= MostUnknown {
-		c.add(0, id, "", "unknown", "", "")
+// surplus counts a record that the deck has no sheet for.
+func (c *ballotComparer) surplus(n *int, id, item string) {
+	if *n++; *n <= MostUnknown {
+		c.add(0, id, "", item, "", "")
 	}
 }
 
@@ -248,7 +251,7 @@ func (r *BallotReport) WriteCSV(w io.Writer) error {
 // WriteText writes the report for people.
 func (r *BallotReport) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "TEST: %d ballots in the deck, %d records, %d of them not of the deck\n", r.Sheets, r.Records, r.Unknown)
+	fmt.Fprintf(&b, "TEST: %d ballots in the deck, %d records, %d of them not of the deck, %d repeated\n", r.Sheets, r.Records, r.Unknown, r.Repeated)
 	for _, d := range r.Differences {
 		fmt.Fprintf(&b, "  ballot %d (%s)", d.Sheet, verdict.Escape(d.ID))
 		if d.Contest != "" {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"sallyport/internal/ems/election"
+	"sallyport/internal/ems/model"
 )
 
 // book is the definition as this package reads it: from the document's classes,
@@ -248,7 +249,7 @@ func (r *race) fits(p *page, marks []Mark) error {
 			return fmt.Errorf("option %q is not at position %d of this style", m.Option, m.Position)
 		case seen[[2]int{o, m.Rank}]:
 			return errors.New("one position is marked twice")
-		case m.Votes < 1 || m.Votes > 1 && !r.cumulative:
+		case m.Votes < 1 || m.Votes > 1 && !r.cumulative || m.Votes > model.MaxVotes:
 			return errors.New("a mark has an impossible number of votes")
 		case m.Rank < 0 || m.Rank > r.ranks || r.ranks > 0 && m.Rank == 0:
 			return errors.New("a mark has an impossible rank")

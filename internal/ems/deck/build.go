@@ -3,6 +3,7 @@ package deck
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"sallyport/internal/ems/election"
 )
@@ -61,9 +62,6 @@ type unit struct {
 	from     int              // sheets of the deck before this unit
 }
 
-// queue is what is still to be put on sheets, by contest.
-type queue map[*race][]fill
-
 // build makes the sheets in this order: what changes votes in other contests
 // comes before what counts on them.
 func (u *unit) build(number int) error {
@@ -98,12 +96,13 @@ func (u *unit) build(number int) error {
 // caseSheets put the cases of some contests on sheets: those of straight-party
 // contests stand alone, because they give votes to others.
 func (u *unit) caseSheets(straight bool) error {
-	q := queue{}
+	q, marks := queue{}, 0
 	for _, r := range u.page.races {
 		if (r.class == straightParty) != straight {
 			continue
 		}
-		if err := u.room(0, len(r.options)*(r.ranks+2)); err != nil {
+		marks += len(r.options) * (r.ranks + 2)
+		if err := u.room(0, marks); err != nil {
 			return err
 		}
 		q[r] = r.cases(u.page.has(r.gate))
@@ -113,13 +112,14 @@ func (u *unit) caseSheets(straight bool) error {
 
 // votes gives the options of some contests what they still need.
 func (u *unit) votes(of func(*race) bool) error {
-	q := queue{}
+	q, marks := queue{}, 0
 	for _, r := range u.page.races {
 		if !of(r) {
 			continue
 		}
 		want, sum := wants(u.have[r], u.marked[r], u.whole)
-		if err := u.room(sum/r.allowed, sum); err != nil {
+		marks += sum
+		if err := u.room(sum/r.allowed, marks); err != nil {
 			return err
 		}
 		if sum > 0 {
@@ -127,103 +127,6 @@ func (u *unit) votes(of func(*race) bool) error {
 		}
 	}
 	return u.deal(q)
-}
-
-// deal puts fills on sheets, one for each contest, until none is left.
-func (u *unit) deal(q queue) error {
-	for !q.empty() {
-		on := map[*race]fill{}
-		open := map[*race]*choice{}
-		for _, g := range u.page.races {
-			if u.page.gates(g) {
-				if f, ok := q.pop(g, false); ok {
-					on[g] = f
-				} else if f, ok := u.openFor(g, q); ok {
-					on[g] = f
-				}
-				open[g] = g.soleDot(on[g].marks)
-			}
-		}
-		for _, r := range u.page.races {
-			if u.page.gates(r) {
-				continue
-			}
-			counts := true
-			if u.page.has(r.gate) {
-				counts = open[r.gate] != nil && r.opens(open[r.gate])
-			}
-			if f, ok := q.pop(r, !counts); ok {
-				on[r] = f
-			}
-		}
-		if err := u.add(on, ""); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (q queue) empty() bool {
-	for _, list := range q {
-		if len(list) > 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// pop takes the first fill of a contest that is for sheets on which it counts,
-// or for those on which it does not.
-func (q queue) pop(r *race, off bool) (fill, bool) {
-	i := slices.IndexFunc(q[r], func(f fill) bool { return f.off == off })
-	if i < 0 {
-		return fill{}, false
-	}
-	f := q[r][i]
-	q[r] = slices.Delete(q[r], i, i+1)
-	return f, true
-}
-
-// gates says whether a contest decides here whether others count.
-func (p *page) gates(r *race) bool {
-	return (r.class == partyPreference || r.class == activation) && len(r.controls) > 0
-}
-
-// openFor is the choice that makes the most waiting fills count.
-func (u *unit) openFor(g *race, q queue) (fill, bool) {
-	best, most := -1, 0
-	for i := range g.options {
-		n := 0
-		for _, r := range g.controls {
-			if u.page.has(r) && r.gate == g && r.opens(&g.options[i]) {
-				n += q.waiting(r)
-			}
-		}
-		if n > most {
-			best, most = i, n
-		}
-	}
-	if best < 0 {
-		return fill{}, false
-	}
-	return fill{marks: []dot{g.dot(best)}, why: "to make other contests count"}, true
-}
-
-func (q queue) waiting(r *race) (n int) {
-	for _, f := range q[r] {
-		if !f.off {
-			n++
-		}
-	}
-	return n
-}
-
-// soleDot is the one option that a contest with one vote was marked for, or nil.
-func (r *race) soleDot(list []dot) *choice {
-	if len(list) != 1 || list[0].votes != 1 {
-		return nil
-	}
-	return &r.options[list[0].option]
 }
 
 // add puts one sheet into the deck and counts what it brings.
@@ -239,17 +142,21 @@ func (u *unit) add(on map[*race]fill, purpose string) error {
 	if err := u.room(1, n); err != nil {
 		return err
 	}
+	var why []string
 	for _, r := range u.page.races {
 		f, ok := on[r]
 		if !ok {
 			continue
 		}
-		if purpose == "" && f.why != "" {
-			s.Purpose = appendPurpose(s.Purpose, f.why)
+		if f.why != "" && !slices.Contains(why, f.why) {
+			why = append(why, f.why)
 		}
 		if len(f.marks) > 0 {
 			s.Marks[r.id] = u.page.marks(r, f.marks)
 		}
+	}
+	if purpose == "" {
+		s.Purpose = strings.Join(why, "; ")
 	}
 	u.marksLeft -= n
 	u.deck.Sheets = append(u.deck.Sheets, s)
@@ -279,58 +186,4 @@ func (p *page) marks(r *race, dots []dot) []Mark {
 		return a.Rank - b.Rank
 	})
 	return out
-}
-
-// appendPurpose keeps a sheet's purposes short: each once, the last of them
-// told by their number.
-func appendPurpose(list, why string) string {
-	switch {
-	case list == "":
-		return why
-	case len(list) > 200 || containsPart(list, why):
-		return list
-	}
-	return list + "; " + why
-}
-
-// pad adds ballots until the unit has as many as were asked for. Votes go to
-// the options in turn from the last to the first, which keeps every total above
-// the one before it.
-func (u *unit) pad() error {
-	turn := map[*race]int{}
-	for len(u.deck.Sheets)-u.from < u.opts.PerUnit {
-		on := map[*race]fill{}
-		next := func(r *race) {
-			n := 1
-			if !r.cumulative && r.ranks == 0 {
-				n = min(r.allowed, len(r.options))
-			}
-			var f fill
-			for range n {
-				f.marks = append(f.marks, r.dot(r.last(turn[r]%len(r.options))))
-				turn[r]++
-			}
-			on[r] = f
-		}
-		for _, r := range u.page.races {
-			if u.page.gates(r) {
-				next(r)
-			}
-		}
-		for _, r := range u.page.races {
-			if u.page.gates(r) || r.class == straightParty {
-				continue
-			}
-			if u.page.has(r.gate) {
-				if o := r.gate.soleDot(on[r.gate].marks); o == nil || !r.opens(o) {
-					continue
-				}
-			}
-			next(r)
-		}
-		if err := u.add(on, "further votes"); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package deck
 
 import (
 	"fmt"
+	"slices"
 
 	"sallyport/internal/ems/model"
 )
@@ -21,7 +22,7 @@ type dot struct {
 }
 
 // cases are the fills that exercise each rule once. They favour the last
-// options, which get the most votes anyhow.
+// options, which get the most votes anyhow. The one that is off is the last.
 func (r *race) cases(gated bool) []fill {
 	list := []fill{{why: "blank"}}
 	switch {
@@ -160,43 +161,42 @@ func wants(have []int, marked []bool, strict bool) (want []int, sum int) {
 // ordinary makes fills that give each option the votes that it wants, on as few
 // ballots as the contest's rule allows.
 func (r *race) ordinary(want []int, sum int) []fill {
-	var list []fill
-	for sum > 0 {
-		f := fill{why: "votes"}
-		for len(f.marks) == 0 || !r.cumulative && r.ranks == 0 && len(f.marks) < r.allowed {
-			i := most(want, f.marks)
-			if i < 0 {
-				break
-			}
-			d := r.dot(i)
-			if r.cumulative {
-				d.votes = min(want[i], r.allowed)
-			}
-			want[i] -= d.votes
-			sum -= d.votes
-			f.marks = append(f.marks, d)
+	switch {
+	case r.cumulative:
+		return r.heaps(want)
+	case r.ranks > 0:
+		return r.spread(want, sum)
+	}
+	ballots := max((sum+r.allowed-1)/r.allowed, slices.Max(want))
+	return r.spread(want, ballots)
+}
+
+// spread deals the votes to a number of ballots in turn, option by option: no
+// ballot gets one option twice, or more votes than allowed, when there are at
+// least as many ballots as one option wants and as the votes fill.
+func (r *race) spread(want []int, ballots int) []fill {
+	list := make([]fill, ballots)
+	turn := 0
+	for i, n := range want {
+		for range n {
+			f := &list[turn%ballots]
+			f.why = "votes"
+			f.marks = append(f.marks, r.dot(i))
+			turn++
 		}
-		list = append(list, f)
 	}
 	return list
 }
 
-// most is the option that wants the most votes and is not marked yet, or -1.
-func most(want []int, marked []dot) int {
-	best := -1
+// heaps gives one option at a time as many votes as one ballot can.
+func (r *race) heaps(want []int) (list []fill) {
 	for i, n := range want {
-		if n > 0 && (best < 0 || n > want[best]) && !marks(marked, i) {
-			best = i
+		for n > 0 {
+			d := r.dot(i)
+			d.votes = min(n, r.allowed)
+			n -= d.votes
+			list = append(list, fill{marks: []dot{d}, why: "votes"})
 		}
 	}
-	return best
-}
-
-func marks(list []dot, option int) bool {
-	for _, d := range list {
-		if d.option == option {
-			return true
-		}
-	}
-	return false
+	return list
 }

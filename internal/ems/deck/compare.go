@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,7 +67,7 @@ func (k Key) level() string {
 // was. got is not trusted: lines that are missing, repeated or unexpected (and
 // not all zero) are differences.
 func Compare(expected *Expected, got Counts) *Report {
-	r := &Report{Sheets: expected.sheet, Levels: []string{}, Differences: []Difference{}}
+	r := &Report{Sheets: expected.sheets, Levels: []string{}, Differences: []Difference{}}
 	levels := map[string]bool{levelContest: true, levelPrecinct: true}
 	have := map[Key]Count{}
 	for k, c := range got.Lines() {
@@ -96,44 +97,50 @@ func Compare(expected *Expected, got Counts) *Report {
 		if c, ok := have[k]; ok {
 			r.line(k, expected.lines[k], &c)
 		} else {
-			r.add(Difference{Key: k, Item: "line", Expected: expected.lines[k].Ballots, Note: "missing"})
+			r.add(Difference{Key: k, Item: "line", Expected: expected.lines[k].count.Ballots, Note: "missing"})
 		}
 	}
 	return r
 }
 
 // CheckZero compares a zero report, or counts before the first ballot, with
-// [Zero]: every number must be there and be 0.
-func CheckZero(v *election.Valid, got Counts) *Report { return Compare(Zero(v), got) }
+// [Zero]: every number must be there and be 0. It fails with [ErrBudget] only.
+func CheckZero(v *election.Valid, got Counts) (*Report, error) {
+	zero, err := Zero(v)
+	if err != nil {
+		return nil, err
+	}
+	return Compare(zero, got), nil
+}
 
 func (r *Report) add(d Difference) { r.Differences = append(r.Differences, d) }
 
 // line compares the numbers of one line.
-func (r *Report) line(k Key, want, got *Count) {
+func (r *Report) line(k Key, want *line, got *Count) {
 	number := func(item, option string, want, got int64, note string) {
 		r.Numbers++
 		if want != got || note != "" {
 			r.add(Difference{Key: k, Item: item, Option: option, Expected: want, Got: got, Note: note})
 		}
 	}
-	number("ballots", "", want.Ballots, got.Ballots, "")
-	if k.Contest == "" {
+	number("ballots", "", want.count.Ballots, got.Ballots, "")
+	if want.race == nil {
 		return
 	}
-	number("overvotes", "", want.Overvotes, got.Overvotes, "")
-	number("undervotes", "", want.Undervotes, got.Undervotes, "")
-	number("write-ins", "", want.WriteIns, got.WriteIns, "")
-	for _, o := range want.optionIDs() {
-		n, ok := got.Votes[o]
-		note := ""
+	number("overvotes", "", want.count.Overvotes, got.Overvotes, "")
+	number("undervotes", "", want.count.Undervotes, got.Undervotes, "")
+	number("write-ins", "", want.count.WriteIns, got.WriteIns, "")
+	for i, n := range want.votes {
+		id, note := want.race.options[i].id, ""
+		have, ok := got.Votes[id]
 		if !ok {
 			note = "missing"
 		}
-		number("votes", o, want.Votes[o], n, note)
+		number("votes", id, n, have, note)
 	}
-	for _, o := range got.optionIDs() {
-		if _, ok := want.Votes[o]; !ok {
-			number("votes", o, 0, got.Votes[o], "unexpected")
+	for _, id := range slices.Sorted(maps.Keys(got.Votes)) {
+		if _, ok := want.race.at[id]; !ok {
+			number("votes", id, 0, got.Votes[id], "unexpected")
 		}
 	}
 }

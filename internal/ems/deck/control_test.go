@@ -9,6 +9,7 @@ import (
 
 	"sallyport/internal/ems/deck"
 	"sallyport/internal/ems/election"
+	"sallyport/internal/ems/model"
 	"sallyport/internal/testtool"
 )
 
@@ -157,5 +158,66 @@ func TestUntestableDefinitions(t *testing.T) {
 		if _, err := deck.Expect(v, &deck.Deck{}); !errors.Is(err, deck.ErrUntestable) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A count that forgets what one contest does to others, or goes by the other
+// ruleset, differs from what is expected.
+func TestForgottenControlsShow(t *testing.T) {
+	tried := map[string]int{}
+	for seed := range uint64(60) {
+		v := random(t, seed)
+		d, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest})
+		if errors.Is(err, deck.ErrUntestable) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := deck.Cover(v, &deck.Deck{DefinitionSHA256: definitionDigest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		applies := map[string]bool{} // rules that this election can exercise
+		for _, i := range c.Uncovered {
+			applies[i.Rule] = true
+		}
+		e, list := expected(t, v, d), ballots(t, v, d)
+		for n, contest := range v.Compiled().Contests {
+			try := func(what string, change func(*model.Contest)) {
+				t.Helper()
+				def, err := v.Definition().Clone()
+				if err != nil {
+					t.Fatal(err)
+				}
+				m := checked(t, def).Compiled()
+				change(&m.Contests[n])
+				tried[what]++
+				if r := deck.Compare(e, counted(t, m, list)); r.Same() {
+					t.Errorf("seed %d, contest %s: %s does not show", seed, contest.ID, what)
+				}
+			}
+			forget := func(c *model.Contest) { c.Controls = nil }
+			switch {
+			case len(contest.Controls) == 0:
+			case contest.Kind == model.StraightParty && applies["straight-party-gives"]:
+				try("straight party forgotten", forget)
+				if applies["straight-party-adds"] {
+					try("other ruleset", func(c *model.Contest) { c.Inclusive = !c.Inclusive })
+				}
+			case contest.Kind == model.PartyPreference:
+				try("preference forgotten", forget)
+			case contest.Kind == model.Activation:
+				try("activation forgotten", forget)
+				try("activation the other way", func(c *model.Contest) {
+					for i := range c.Options {
+						c.Options[i].Activates = !c.Options[i].Activates
+					}
+				})
+			}
+		}
+	}
+	if len(tried) != 5 {
+		t.Errorf("only these were tried: %v", tried)
 	}
 }

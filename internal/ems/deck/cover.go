@@ -36,6 +36,19 @@ type Coverage struct {
 // Complete says whether everything was exercised.
 func (c *Coverage) Complete() bool { return c.Covered == c.Required && c.Required > 0 }
 
+// Err is nil when everything was exercised, and otherwise wraps [ErrNotPassed]
+// and names the first item.
+func (c *Coverage) Err() error {
+	if c.Complete() {
+		return nil
+	}
+	err := fmt.Errorf("%w: %d of %d items were not exercised", ErrNotPassed, c.Required-c.Covered, c.Required)
+	if len(c.Uncovered) > 0 {
+		err = fmt.Errorf("%w, the first: %s", err, c.Uncovered[0])
+	}
+	return err
+}
+
 // Cover says what of a definition a deck exercises: every style, precinct,
 // contest, option in its position, and rule that can apply. What can apply is
 // worked out from the definition, and what was exercised from the sheets alone,

@@ -366,20 +366,36 @@ func (r repeated) Lines() iter.Seq2[deck.Key, deck.Count] {
 
 func TestZeroReport(t *testing.T) {
 	v := small(t)
+	check := func(got deck.Counts) *deck.Report {
+		t.Helper()
+		r, err := deck.CheckZero(v, got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
 	zero := counted(t, v.Compiled(), nil)
-	if r := deck.CheckZero(v, zero); !r.Same() || r.Numbers == 0 {
+	if r := check(zero); !r.Same() || r.Numbers == 0 {
 		t.Error(text(t, r))
 	}
-	if r := deck.CheckZero(v, deck.Zero(v)); !r.Same() {
+	proof, err := deck.Zero(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := check(proof); !r.Same() {
 		t.Error(text(t, r))
+	}
+	var csv bytes.Buffer
+	if err := proof.WriteCSV(&csv); err != nil || !strings.Contains(csv.String(), "TEST,contest-mayor,precinct-3,,votes,option-mayor-2,0\r\n") {
+		t.Errorf("%v %s", err, csv.String())
 	}
 	clerk := deck.Key{Contest: "contest-clerk", Precinct: "precinct-3"}
 	zero[clerk].Votes["option-clerk-2"] = 1
-	if r := deck.CheckZero(v, zero); len(r.Differences) != 1 {
+	if r := check(zero); len(r.Differences) != 1 {
 		t.Error(text(t, r))
 	}
 	delete(zero, clerk)
-	if r := deck.CheckZero(v, zero); len(r.Differences) != 1 || r.Differences[0].Note != "missing" {
+	if r := check(zero); len(r.Differences) != 1 || r.Differences[0].Note != "missing" {
 		t.Error(text(t, r))
 	}
 }

@@ -1,10 +1,9 @@
 package deck
 
 import (
+	"fmt"
 	"io"
 	"iter"
-	"maps"
-	"slices"
 	"strconv"
 
 	"sallyport/internal/ems/election"
@@ -38,18 +37,27 @@ type Counts interface {
 
 // Expected is what a deck must count to, or what a zero report must contain.
 type Expected struct {
-	keys  []Key // in the order of reports
-	lines map[Key]*Count
-	sheet int
+	keys   []Key // in the order of reports
+	lines  map[Key]*line
+	sheets int
 }
+
+// line is one line, votes in the order of the contest's options.
+type line struct {
+	race  *race // nil where ballots cast are counted
+	count Count // without Votes
+	votes []int64
+}
+
+// MostNumbers is the most numbers that an expectation or a zero report can
+// have: over all contests, precincts and styles.
+const MostNumbers = 20_000_000
 
 // Lines yields the lines in the order of the definition.
 func (e *Expected) Lines() iter.Seq2[Key, Count] {
 	return func(yield func(Key, Count) bool) {
 		for _, k := range e.keys {
-			c := *e.lines[k]
-			c.Votes = maps.Clone(c.Votes)
-			if !yield(k, c) {
+			if !yield(k, e.lines[k].public()) {
 				return
 			}
 		}
@@ -59,9 +67,20 @@ func (e *Expected) Lines() iter.Seq2[Key, Count] {
 // Line returns one line; ok is false when nothing is counted there.
 func (e *Expected) Line(k Key) (c Count, ok bool) {
 	if l := e.lines[k]; l != nil {
-		return *l, true
+		return l.public(), true
 	}
 	return Count{}, false
+}
+
+func (l *line) public() Count {
+	c := l.count
+	if l.race != nil {
+		c.Votes = make(map[string]int64, len(l.votes))
+		for i, n := range l.votes {
+			c.Votes[l.race.options[i].id] = n
+		}
+	}
+	return c
 }
 
 // WriteCSV writes one row for each number (RFC 4180), with a mark that these are
@@ -69,42 +88,44 @@ func (e *Expected) Line(k Key) (c Count, ok bool) {
 func (e *Expected) WriteCSV(w io.Writer) error {
 	t := newTable(w, "test", "contest", "precinct", "style", "item", "option", "count")
 	for _, k := range e.keys {
-		c := e.lines[k]
+		l := e.lines[k]
 		row := func(item, option string, n int64) {
 			t.row("TEST", k.Contest, k.Precinct, k.Style, item, option, strconv.FormatInt(n, 10))
 		}
-		row("ballots", "", c.Ballots)
-		if k.Contest == "" {
+		row("ballots", "", l.count.Ballots)
+		if l.race == nil {
 			continue
 		}
-		for _, o := range c.optionIDs() {
-			row("votes", o, c.Votes[o])
+		for i, n := range l.votes {
+			row("votes", l.race.options[i].id, n)
 		}
-		row("overvotes", "", c.Overvotes)
-		row("undervotes", "", c.Undervotes)
-		row("write-ins", "", c.WriteIns)
+		row("overvotes", "", l.count.Overvotes)
+		row("undervotes", "", l.count.Undervotes)
+		row("write-ins", "", l.count.WriteIns)
 	}
 	return t.end()
 }
 
 // Sheets is the number of ballots that are counted.
-func (e *Expected) Sheets() int { return e.sheet }
+func (e *Expected) Sheets() int { return e.sheets }
 
 // Zero is what a zero report must contain: every contest with every option, in
-// all and in every precinct and style that bears it, and the ballots cast, all 0.
-func Zero(v *election.Valid) *Expected { return zero(readBook(v)) }
+// all and in every precinct and style that bears it, and the ballots cast, all
+// 0. It fails with [ErrBudget] only.
+func Zero(v *election.Valid) (*Expected, error) { return zero(readBook(v)) }
 
-func zero(b *book) *Expected {
-	e := &Expected{lines: map[Key]*Count{}}
-	units := [][2]string{{"", ""}}
-	for _, p := range b.pages {
-		units = append(units, [2]string{"", p.code})
-		for _, id := range p.precincts {
-			units = append(units, [2]string{id, ""}, [2]string{id, p.code})
-		}
+func zero(b *book) (*Expected, error) {
+	if err := b.room(); err != nil {
+		return nil, err
 	}
-	for _, u := range units {
-		e.line(Key{"", u[0], u[1]}, nil)
+	e := &Expected{lines: map[Key]*line{}}
+	e.line(Key{}, nil)
+	for _, p := range b.pages {
+		e.line(Key{Style: p.code}, nil)
+		for _, id := range p.precincts {
+			e.line(Key{Precinct: id}, nil)
+			e.line(Key{Precinct: id, Style: p.code}, nil)
+		}
 	}
 	for _, r := range b.races {
 		e.line(Key{Contest: r.id}, r)
@@ -119,7 +140,21 @@ func zero(b *book) *Expected {
 			}
 		}
 	}
-	return e
+	return e, nil
+}
+
+// room counts the numbers of an expectation before it is made.
+func (b *book) room() error {
+	n := 0
+	for _, p := range b.pages {
+		for _, r := range p.races {
+			n += (1 + len(p.precincts)) * 2 * (4 + len(r.options))
+		}
+		if n > MostNumbers {
+			return fmt.Errorf("%w: contests, options and precincts make more than %d numbers", ErrBudget, MostNumbers)
+		}
+	}
+	return nil
 }
 
 // line adds a line of zeros unless it is there.
@@ -127,21 +162,18 @@ func (e *Expected) line(k Key, r *race) {
 	if e.lines[k] != nil {
 		return
 	}
-	c := &Count{}
+	l := &line{race: r}
 	if r != nil {
-		c.Votes = make(map[string]int64, len(r.options))
-		for i := range r.options {
-			c.Votes[r.options[i].id] = 0
-		}
+		l.votes = make([]int64, len(r.options))
 	}
 	e.keys = append(e.keys, k)
-	e.lines[k] = c
+	e.lines[k] = l
 }
 
 // Expect says what a deck must count to, by the vote rule of FORMAT.md of
 // internal/ems, 1.3, and the straight-party rulesets of SP 1500-20, applied to
 // what each ballot's voter would have meant. It fails with [ErrDeck] when the
-// deck is not one of this definition, and with [ErrUntestable].
+// deck is not one of this definition, with [ErrUntestable], and with [ErrBudget].
 func Expect(v *election.Valid, d *Deck) (*Expected, error) {
 	b, sheets, err := d.read(v)
 	if err != nil {
@@ -150,11 +182,14 @@ func Expect(v *election.Valid, d *Deck) (*Expected, error) {
 	if err := b.testable(); err != nil {
 		return nil, err
 	}
-	e := zero(b)
+	e, err := zero(b)
+	if err != nil {
+		return nil, err
+	}
 	for p, s := range sheets {
-		e.sheet++
+		e.sheets++
 		for _, k := range keys("", s) {
-			e.lines[k].Ballots++
+			e.lines[k].count.Ballots++
 		}
 		for _, r := range p.rulings(s) {
 			if !r.counts {
@@ -175,7 +210,8 @@ func keys(contest string, s *Sheet) []Key {
 
 // enter fills the slots that one ballot has in a contest, as many as votes are
 // allowed: each is a vote, an overvote or an undervote.
-func (c *Count) enter(r *ruling) {
+func (l *line) enter(r *ruling) {
+	c := &l.count
 	c.Ballots++
 	picks := r.picks()
 	for slot := range r.race.allowed {
@@ -185,9 +221,8 @@ func (c *Count) enter(r *ruling) {
 		case slot >= len(picks):
 			c.Undervotes++
 		default:
-			o := &r.race.options[picks[slot]]
-			c.Votes[o.id]++
-			if o.writeIn {
+			l.votes[picks[slot]]++
+			if r.race.options[picks[slot]].writeIn {
 				c.WriteIns++
 			}
 		}
@@ -203,6 +238,3 @@ func (c *Count) isZero() bool {
 	}
 	return c.Ballots == 0 && c.Overvotes == 0 && c.Undervotes == 0 && c.WriteIns == 0
 }
-
-// optionIDs are the options of a line, sorted.
-func (c *Count) optionIDs() []string { return slices.Sorted(maps.Keys(c.Votes)) }

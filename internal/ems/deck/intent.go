@@ -54,12 +54,12 @@ func (r *race) chosen(marks []Mark) (picks []int, over bool) {
 		marks = topRank(marks)
 	}
 	for _, m := range marks {
+		if len(picks)+m.Votes > r.allowed {
+			return nil, true
+		}
 		for range m.Votes {
 			picks = append(picks, r.at[m.Option])
 		}
-	}
-	if len(picks) > r.allowed {
-		return nil, true
 	}
 	return picks, false
 }

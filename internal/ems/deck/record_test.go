@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sallyport/internal/ems/deck"
+	"sallyport/internal/ems/election"
 	"sallyport/internal/ems/model"
 )
 
@@ -137,6 +138,15 @@ func TestForeignDecksAreRefused(t *testing.T) {
 	}
 	if _, err := deck.Expect(v, sheet("contest-clerk", mark)); err != nil {
 		t.Fatal(err)
+	}
+	def, err := v.Definition().Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	def.Elections[0].Contests[1].Base().VoteVariation = election.Cumulative
+	heap := sheet("contest-clerk", with(func(m *deck.Mark) { m.Votes = 1_000_000_000 }))
+	if _, err := deck.Expect(checked(t, def), heap); !errors.Is(err, deck.ErrDeck) {
+		t.Errorf("%v", err)
 	}
 	for name, d := range map[string]*deck.Deck{
 		"contest of another style": sheet("contest-mayor"),

@@ -74,7 +74,7 @@ func (f *Findings) Passed() error {
 	case f.report == nil || f.coverage == nil:
 		return fmt.Errorf("%w: there was no test", ErrNotPassed)
 	case !f.coverage.Complete():
-		return fmt.Errorf("%w: %d of %d items were not exercised", ErrNotPassed, f.coverage.Required-f.coverage.Covered, f.coverage.Required)
+		return f.coverage.Err()
 	case !f.report.Same():
 		return fmt.Errorf("%w: %d differences between what was expected and what was counted", ErrNotPassed, len(f.report.Differences))
 	case f.ballots != nil && !f.ballots.Same():

@@ -1,16 +1,5 @@
 package deck
 
-import "strings"
-
-func containsPart(list, why string) bool {
-	for part := range strings.SplitSeq(list, "; ") {
-		if part == why {
-			return true
-		}
-	}
-	return false
-}
-
 // straightSheets exercise the straight-party contests: each party alone, with
 // direct selections of others' and of its own candidates, with overvoted
 // contests, and the straight-party contest overvoted itself.

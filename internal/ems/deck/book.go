@@ -73,6 +73,9 @@ func readBook(v *election.Valid) *book {
 		r := b.races[i]
 		for _, id := range election.Controls(c) {
 			x := b.byID[id]
+			if slices.Contains(r.controls, x) {
+				continue // named twice
+			}
 			r.controls = append(r.controls, x)
 			if r.class == straightParty {
 				x.straight = append(x.straight, r)

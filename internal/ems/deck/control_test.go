@@ -49,8 +49,9 @@ func TestPublishedSamples(t *testing.T) {
 	}
 }
 
-// partisan is an election with one straight-party contest and one contest for
-// two, with two candidates of party A and one of party B.
+// partisan is an election with one straight-party contest, which names the
+// contest that it controls twice, and one contest for two, with two candidates
+// of party A and one of party B.
 func partisan(t *testing.T, rule election.StraightPartyRuleset, change func(*election.Definition)) *election.Valid {
 	t.Helper()
 	g := &election.Definition{Version: "1.0.0", SequenceStart: 1, SequenceEnd: 1, Units: []election.Unit{{ID: "p", Type: election.Precinct}},
@@ -62,7 +63,7 @@ func partisan(t *testing.T, rule election.StraightPartyRuleset, change func(*ele
 		c.Options = append(c.Options, &election.CandidateOption{OptionBase: election.OptionBase{ID: o[0]}, Candidates: []string{"x" + o[0]}})
 	}
 	c.Options = append(c.Options, &election.CandidateOption{OptionBase: election.OptionBase{ID: "w"}, WriteIn: true})
-	e.Contests = election.Contests{straightContest("sp", rule, "c"), c}
+	e.Contests = election.Contests{straightContest("sp", rule, "c", "c"), c}
 	e.Styles = []election.Style{{Units: []string{"p"}, ExternalIDs: []election.ExternalID{{Value: "s"}},
 		Content: election.Content{&election.OrderedContest{Contest: "sp"}, &election.OrderedContest{Contest: "c"}}}}
 	g.Elections = []election.Election{e}

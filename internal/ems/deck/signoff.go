@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ type Findings struct {
 	coverage         *Coverage
 	report           *Report
 	ballots          *BallotReport // nil when there were no identifiers to compare by
+	// Decided once, by Test: what a caller does to the reports changes nothing.
+	document []byte
+	failure  error
 }
 
 // Coverage says what the deck exercised.
@@ -64,15 +68,24 @@ func Test(v *election.Valid, d *Deck, got Counts, records iter.Seq2[*model.Ballo
 			return nil, err
 		}
 	}
-	f.deck, err = d.SHA256()
+	if f.deck, err = d.SHA256(); err != nil {
+		return nil, err
+	}
+	f.failure = f.judge()
+	f.document, err = strictjson.Encode(findingsDocument{"sallyport-la-findings-v1", f.definition, f.deck, f.coverage, f.report, f.ballots})
 	return f, err
 }
 
 // Passed is nil, or says why the test was not passed (wraps [ErrNotPassed]).
 func (f *Findings) Passed() error {
-	switch {
-	case f.report == nil || f.coverage == nil:
+	if f.document == nil {
 		return fmt.Errorf("%w: there was no test", ErrNotPassed)
+	}
+	return f.failure
+}
+
+func (f *Findings) judge() error {
+	switch {
 	case !f.coverage.Complete():
 		return f.coverage.Err()
 	case !f.report.Same():
@@ -95,10 +108,10 @@ type findingsDocument struct {
 
 // JSON is the canonical document of the findings: totals of test ballots alone.
 func (f *Findings) JSON() ([]byte, error) {
-	if f.report == nil {
+	if f.document == nil {
 		return nil, fmt.Errorf("%w: there was no test", ErrNotPassed)
 	}
-	return strictjson.Encode(findingsDocument{"sallyport-la-findings-v1", f.definition, f.deck, f.coverage, f.report, f.ballots})
+	return slices.Clone(f.document), nil
 }
 
 // Signer is a person who answers for a test.

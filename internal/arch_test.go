@@ -88,6 +88,7 @@ var table = map[string]rule{
 	"internal/ems/results":  {"ems/model", "results as they are reported; knows no ballots and no files"},
 	"internal/ems/vendor":   {"ems/dialect ems/election ems/model", "vendors' records in the core's terms; reads no files itself"},
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
+	"internal/ems/deck":     {"ems/election ems/model strictjson verdict", "what test ballots must count to is worked out without the code that counts"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
 	"internal/ems/store":    {"durable", "as above"},
 	"internal/ems/rla":      {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},

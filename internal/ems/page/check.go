@@ -84,7 +84,7 @@ func (c *checker) furniture(d *Document) error {
 	w := d.Words.filled()
 	for _, part := range []struct{ name, text string }{
 		{"Author", d.Author}, {"Notice", d.Notice}, {"Words/PageOf", w.PageOf}, {"Words/PartOf", w.PartOf},
-		{"Words/Continued", w.Continued}, {"Words/WriteIn", w.WriteIn}, {"Words/VoteFor", w.VoteFor}, {"Words/BallotQR", w.BallotQR},
+		{"Words/Continued", w.Continued}, {"Words/WriteIn", w.WriteIn}, {"Words/VoteFor", w.VoteFor}, {"Words/BallotQR", w.BallotQR}, {"Words/Wide", w.Wide},
 	} {
 		if err := c.text(part.text, ""); err != nil {
 			return at(err, part.name)
@@ -160,6 +160,7 @@ func (w Words) filled() Words {
 	}{
 		{&w.PageOf, "Page {n} of {m}"}, {&w.PartOf, "part {n} of {m}"}, {&w.Continued, "continued"},
 		{&w.WriteIn, "Write-in"}, {&w.VoteFor, "Vote for {n}"}, {&w.BallotQR, "QR code of this ballot style"},
+		{&w.Wide, "This table is wider than paper: print the PDF instead."},
 	} {
 		if *f.word == "" {
 			*f.word = f.text

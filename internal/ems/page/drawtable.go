@@ -15,6 +15,7 @@ func (t *tableLayout) draw() {
 	groups, head := t.groupCells(), t.headCells()
 	height := rowHeight(groups, headStyle) + rowHeight(head, headStyle)
 	t.need(min(unit(len(caption))*captionStyle.leading()+height+3*cellStyle.leading(), t.body()))
+	t.mark(t.level+1, t.caption)
 	t.paragraph(t.tags.add(table, "Caption", ""), caption, captionStyle, margin)
 	t.y += 3 * point
 	section := t.tags.add(table, "THead", "")
@@ -131,6 +132,9 @@ func (t *tableLayout) headRow(cells []cell) {
 		p.fill(margin, t.y, t.right()-margin, height, [3]uint8{0xe8, 0xe8, 0xe8})
 		if len(cells) < len(t.cells) {
 			for i := range cells {
+				if tallest(cells[i:i+1]) == 1 && len(cells[i].lines[0].spans) == 0 {
+					continue // columns without a title above them
+				}
 				p.rule(cells[i].x, t.y+height-point/2, cells[i].width, point/2, 0x55)
 			}
 		}

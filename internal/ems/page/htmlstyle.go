@@ -28,11 +28,12 @@ th, td { padding: .2rem .5rem; border-bottom: 1px solid #999; vertical-align: to
 thead th { background: #eee; border-bottom: 2px solid #111; vertical-align: bottom }
 th[scope=colgroup] { text-align: center; border-left: 1px solid #555; border-bottom: 1px solid #555 }
 .total > * { font-weight: bold; border-top: 2px solid #111 }
-tbody th { font-weight: normal }
+tbody th { font-weight: normal; min-width: 8rem } .wide tbody th:first-child { position: sticky; left: 0; background: #fff }
+.cut { display: none }
 .r { text-align: right } .c { text-align: center }
-.chart { width: 100% } .chart th { width: 30% } .chart td:last-child { width: 24% } .chart th, .chart td { border: 0 }
+.chart { width: 100%; margin: 1rem 0 } .chart th { width: 30% } .chart td:last-child { width: 24% } .chart th, .chart td { border: 0 }
 .chart svg { display: block; width: 100%; height: 1.4em; border-left: 1px solid #111 }
-.key { display: inline-block; width: .9em; height: .9em; vertical-align: -.1em; border: 0; margin-right: .3em }
+.chart .key { display: inline-block; width: .9em; height: .9em; vertical-align: -.1em; border: 0; margin-right: .3em }
 .chart .parts { padding: 0; margin: 0; list-style: none } .parts li { margin: 0 }
 .ballot { break-before: page } .ballot:first-child { break-before: auto }
 .ballot header { display: flex; justify-content: space-between; border: 2px solid #111; padding: .5rem }
@@ -43,11 +44,11 @@ tbody th { font-weight: normal }
 .contest { break-inside: avoid; border: 1px solid #111; margin: 0 0 .6rem } .contest > p { padding: .1rem .4rem; font-style: italic }
 .contest ul { list-style: none; margin: 0; padding: 0 } .contest li { display: flex; gap: .5rem; padding: .25rem .4rem; border-top: 1px solid #999 }
 .oval { flex: 0 0 1.6rem; width: 1.6rem; height: 1.1rem } .name span, .more span { display: block } .name { font-weight: bold } .more { font-size: .85rem }
-.line { display: block; border-bottom: 1px solid #111; height: 1.5rem; min-width: 8rem }
+.line { display: block; border-bottom: 1px solid #111; height: 1.5rem } .contest li > div { flex: 1 }
 @media (max-width: 40rem) { .cols2, .cols3, .cols4 { columns: 1 } }
 @media print {
 body { font-size: 9pt; max-width: none; padding: 0 0 0 7mm } thead { display: table-header-group } tr, .chart tr, h2, h3, h4 { break-inside: avoid } h2, h3, h4, caption { break-after: avoid }
-.wide { overflow: visible } .break { break-after: page }
+.wide { overflow: visible } .wide tbody th:first-child { position: static } .cut { display: block; font-weight: bold } .break { break-after: page }
 .strip { display: block; position: fixed; left: 0; top: 0; writing-mode: vertical-rl; height: 100%; text-align: center; font-weight: bold; font-size: 8pt }
 }
 `
@@ -97,7 +98,7 @@ func cssString(s string) string {
 		case r < utf8.RuneSelf && (r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r == ' '):
 			b.WriteRune(r)
 		default:
-			fmt.Fprintf(&b, `\%06x`, r)
+			fmt.Fprintf(&b, `\%x `, r) // the space ends the escape and is part of it
 		}
 	}
 	b.WriteByte('"')

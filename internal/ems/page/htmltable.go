@@ -2,8 +2,15 @@ package page
 
 import "strconv"
 
+// paperColumns is how many columns a browser may still get on paper. It splits
+// no table, so the page says on paper that the PDF is the form to print.
+const paperColumns = 12
+
 func (b *Table) html(h *htmlWriter) {
 	id := h.id()
+	if len(b.Columns) > paperColumns {
+		h.element("p", `class="cut"`, h.words.Wide, "")
+	}
 	h.raw(`<div class="wide" role="region" tabindex="0" aria-labelledby="` + id + `">` + "\n<table>\n")
 	h.element("caption", `id="`+id+`"`, b.Caption, "")
 	for _, g := range b.Groups {

@@ -29,6 +29,8 @@ type layout struct {
 	wide       bool // pages are landscape
 	pages      []*sheet
 	err        error
+	bookmarks  []bookmark
+	level      int    // of the last heading
 	onNew      func() // draws what a block repeats on its next page
 	titleLines map[unit]furniture
 }

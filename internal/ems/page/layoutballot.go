@@ -51,6 +51,8 @@ func (b *BallotPage) pdf(l *layout) {
 	}
 	f := &ballot{layout: l, BallotPage: b}
 	f.width = (l.inner()-unit(b.Columns-1)*columnGap)/unit(b.Columns) - point
+	l.mark(0, b.Title[0].Text+" "+b.Code)
+	l.level = 1
 	f.head(true)
 	for _, how := range b.Instructions {
 		l.paragraph(l.tags.add(l.root, "P", langEntry(how.Lang)), l.fonts.fill(how.Text, howStyle, l.inner()), howStyle, margin)

@@ -78,6 +78,8 @@ func (b Heading) pdf(l *layout) {
 	lines := l.fonts.fill(b.Text, st, l.inner())
 	l.space(st.size)
 	l.need(min(unit(len(lines))*st.leading()+60*point, l.body())) // with what follows
+	l.mark(b.Level, b.Text)
+	l.level = b.Level
 	l.paragraph(l.tags.add(l.root, "H"+strconv.Itoa(b.Level+1), langEntry(b.Lang)), lines, st, margin)
 	l.y += 3 * point
 }

@@ -181,7 +181,14 @@ func (t *tableLayout) place(single bool) {
 	} else {
 		widths = append(squeeze(t.natural[:h], t.narrow[:h], t.headers()), t.natural[t.part.from:t.part.to]...)
 	}
-	spare := min((t.inner()-sum(widths))/unit(len(widths)), 10*point)
+	spare := t.inner() - sum(widths)
+	for i, w := range widths { // headers on one line, where there is room
+		lack := t.fonts.natural(t.Columns[t.column(i)].Header, headStyle) + 2*cellSide + point - w
+		if lack > 0 && lack <= spare {
+			widths[i], spare = w+lack, spare-lack
+		}
+	}
+	spare = min(spare/unit(len(widths)), 10*point)
 	t.cells = t.cells[:0]
 	x := margin
 	for i, w := range widths {

@@ -58,6 +58,7 @@ type Words struct {
 	WriteIn   string // "Write-in": an option without a name
 	VoteFor   string // "Vote for {n}": a contest without instructions
 	BallotQR  string // "QR code of this ballot style"
+	Wide      string // "This table is wider than paper: print the PDF instead." (HTML, when printed)
 }
 
 // Block is one part of a document: [Heading], [Paragraph], [List], [KeyValues],

@@ -32,7 +32,7 @@ func (d *Document) WritePDF(w io.Writer, fonts Fonts) error {
 		return err
 	}
 	l := &layout{doc: d, words: d.Words.filled(), fonts: set, tags: &tags{}}
-	if err := set.check("0123456789.-"); err != nil { // numbers of lists and pages
+	if err := set.check("0123456789.-();: "); err != nil { // what the layout adds
 		return err
 	}
 	if err := l.run(); err != nil {
@@ -77,10 +77,11 @@ func (l *layout) file() ([]byte, error) {
 	}
 	f.object(resources, "<</Font<<"+names+">>>>")
 	root := l.tags.write(f, l.pages, first)
+	outline := writeOutline(f, l.bookmarks, first)
 	meta := f.reserve(1)
 	f.plain(meta, "/Type/Metadata/Subtype/XML", l.doc.xmp())
-	f.object(catalog, fmt.Sprintf("<</Type/Catalog/Pages %s/StructTreeRoot %s/MarkInfo<</Marked true>>/Lang(%s)/ViewerPreferences<</DisplayDocTitle true>>/Metadata %s>>",
-		ref(tree), ref(root), l.doc.Lang, ref(meta)))
+	f.object(catalog, fmt.Sprintf("<</Type/Catalog/Pages %s/StructTreeRoot %s/MarkInfo<</Marked true>>/Lang(%s)/ViewerPreferences<</DisplayDocTitle true>>/Metadata %s%s>>",
+		ref(tree), ref(root), l.doc.Lang, ref(meta), outline))
 	return f.finish(catalog, f.add(l.doc.info())), nil
 }
 

@@ -76,11 +76,14 @@ func (b *BallotPage) pdf(l *layout) {
 func (f *ballot) head(first bool) {
 	l := f.layout
 	top, page, width := l.y, l.page, l.inner()-12*point
-	if first && f.QR != "" {
+	code := first && f.QR != ""
+	if code {
 		width -= qrSide
-		f.code(margin+width+10*point, l.y+2*point)
 	}
 	lines := f.headLines(first, width)
+	if code {
+		f.code(margin+width+10*point, l.y+2*point)
+	}
 	if !first && unit(len(lines))*ballotTitle.leading() > l.body()/4 {
 		lines = nil // too long to be repeated
 	}
@@ -95,7 +98,7 @@ func (f *ballot) head(first bool) {
 		l.fresh = false
 	}
 	l.y += 4 * point
-	if first && f.QR != "" && l.page == page {
+	if code && l.page == page {
 		l.y = max(l.y, top+qrSide+4*point)
 	}
 	if l.page == page {

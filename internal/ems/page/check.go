@@ -11,6 +11,7 @@ import (
 // that cannot be printed leaves no half of one behind.
 type checker struct {
 	print        func(s string) error // CheckText, and for PDF the fonts too
+	lang         string               // of the document
 	level        int                  // of the last heading
 	cells, total int                  // spent of the budgets
 }
@@ -56,6 +57,7 @@ func (c *checker) document(d *Document) error {
 	if !language.MatchString(d.Lang) {
 		return at(fmt.Errorf("%q is not a language tag (BCP 47), such as en-US", d.Lang), "Lang")
 	}
+	c.lang = d.Lang
 	if len(d.Blocks) > MaxBlocks {
 		return at(fmt.Errorf("%d blocks, and at most %d are printed", len(d.Blocks), MaxBlocks), "Blocks")
 	}
@@ -107,7 +109,9 @@ func (c *checker) text(s, lang string) error {
 	err := c.print(s)
 	var text *TextError
 	if errors.As(err, &text) {
-		text.Lang = lang
+		if text.Lang = lang; lang == "" {
+			text.Lang = c.lang
+		}
 	}
 	return err
 }

@@ -18,9 +18,10 @@ type Font struct {
 	Data []byte
 }
 
-// Fonts are what a PDF is set in. A word is set in the first font that has all
-// its characters: Regular or Bold, then Fallback in order. An empty Regular or
-// Bold is the Go font, which has Latin without Vietnamese, Greek and Cyrillic.
+// Fonts are what a PDF is set in. A text is set in the first font that has all
+// its characters: Regular or Bold, then Fallback in order; where none has, each
+// word is; where none has, each character is. An empty Regular or Bold is the Go
+// font, which has Latin without Vietnamese, Greek and Cyrillic.
 type Fonts struct {
 	Regular, Bold Font
 	Fallback      []Font
@@ -106,16 +107,16 @@ func (s *fontSet) face(r rune, bold bool) *face {
 	return nil
 }
 
-// wordFace is the font for a word: the first that has all of it, or nil.
-func (s *fontSet) wordFace(word string, bold bool) *face {
+// whole is the first font that has all of a text, or nil.
+func (s *fontSet) whole(text string, bold bool) *face {
 	chain := s.chain(bold)
-	if chain[0].hasASCII && ascii(word) {
+	if chain[0].hasASCII && ascii(text) {
 		return chain[0]
 	}
 next:
 	for _, f := range chain {
-		for _, r := range word {
-			if !f.has(r) {
+		for _, r := range text {
+			if r != '\n' && !f.has(r) {
 				continue next
 			}
 		}

@@ -67,9 +67,6 @@ type htmlWriter struct {
 // raw appends markup, which is ours.
 func (h *htmlWriter) raw(s string) { h.out = append(h.out, s...) }
 
-// number appends a whole number.
-func (h *htmlWriter) number(n int) { h.out = strconv.AppendInt(h.out, int64(n), 10) }
-
 // text appends foreign text; a line feed is a line break.
 func (h *htmlWriter) text(s string) {
 	start := 0

@@ -214,6 +214,9 @@ func (l *layout) space(height unit) {
 func (l *layout) turn(landscape bool) {
 	if l.wide != landscape {
 		l.wide = landscape
+		if l.fresh && len(l.pages) > 1 { // nothing is on it: its header is an artifact
+			l.pages = l.pages[:len(l.pages)-1]
+		}
 		l.newPage()
 	}
 }

@@ -101,7 +101,7 @@ func (b List) pdf(l *layout) {
 	numbering, indent := "Disc", 16*point
 	if b.Ordered {
 		numbering = "Decimal"
-		indent = l.fonts.width(strconv.Itoa(len(b.Items))+". ", st) + 6*point
+		indent = l.fonts.natural(strconv.Itoa(len(b.Items))+". ", st) + 6*point
 	}
 	list := l.tags.add(l.root, "L", "/A<</O/List/ListNumbering/"+numbering+">>")
 	for i, item := range b.Items {

@@ -33,34 +33,71 @@ type style struct {
 // leading is the distance of two baselines.
 func (s style) leading() unit { return s.size * 5 / 4 }
 
-// width is the width of a text on one line.
-func (s *fontSet) width(text string, st style) (w unit) {
-	if f := s.wordFace(text, st.bold); f != nil {
-		for _, r := range text {
-			w += f.width(r, st.size)
+// setting is a style with the font for the whole of a text, or nil when it takes
+// several.
+type setting struct {
+	*fontSet
+	style
+	whole *face
+}
+
+// set chooses the font for a text, which is composed (NFC).
+func (s *fontSet) set(text string, st style) setting {
+	return setting{s, st, s.whole(text, st.bold)}
+}
+
+// faceFor is the font for a word of the text, or nil when it takes several.
+func (s *setting) faceFor(word string) *face {
+	if s.whole != nil {
+		return s.whole
+	}
+	return s.fontSet.whole(word, s.bold)
+}
+
+// width is the width of a part of the text on one line.
+func (s *setting) width(part string) (w unit) {
+	if f := s.faceFor(part); f != nil {
+		for _, r := range part {
+			w += f.width(r, s.size)
 		}
 		return w
 	}
-	for _, r := range text {
-		w += s.face(r, st.bold).width(r, st.size)
+	for _, r := range part {
+		w += s.face(r, s.bold).width(r, s.size)
 	}
 	return w
 }
 
 // widest is the width of the widest part of a text that is not broken.
 func (s *fontSet) widest(text string, st style) (w unit) {
-	for text = norm.NFC.String(text); text != ""; {
+	text = norm.NFC.String(text)
+	for set := s.set(text, st); text != ""; {
 		var p piece
 		p, text = next(text)
-		w = max(w, s.width(p.word, st))
+		w = max(w, set.width(p.word))
 	}
 	return w
 }
 
 // natural is the width of a text that is broken only where it says so.
 func (s *fontSet) natural(text string, st style) (w unit) {
-	for l := range strings.SplitSeq(norm.NFC.String(text), "\n") {
-		w = max(w, s.width(l, st))
+	text = norm.NFC.String(text)
+	set := s.set(text, st)
+	for l := range strings.SplitSeq(text, "\n") {
+		w = max(w, set.words(l))
+	}
+	return w
+}
+
+// words is the width of a line that is set word by word.
+func (s *setting) words(l string) (w unit) {
+	if s.whole != nil {
+		return s.width(l)
+	}
+	for l != "" {
+		var p piece
+		p, l = next(l)
+		w += s.width(p.word) + s.width(p.space)
 	}
 	return w
 }
@@ -122,9 +159,8 @@ func ideograph(r rune) bool {
 
 // filler fills lines of a width.
 type filler struct {
-	fonts *fontSet
-	style style
-	width unit
+	setting
+	most  unit // the width of a line
 	lines []line
 	open  line
 	used  unit // of the open line, with spaces
@@ -132,8 +168,9 @@ type filler struct {
 
 // fill breaks a text into lines. There is always one, also of no text.
 func (s *fontSet) fill(text string, st style, width unit) []line {
-	f := filler{fonts: s, style: st, width: width}
-	for text = norm.NFC.String(text); text != ""; {
+	text = norm.NFC.String(text)
+	f := filler{setting: s.set(text, st), most: width}
+	for text != "" {
 		var p piece
 		p, text = next(text)
 		f.add(p)
@@ -143,11 +180,11 @@ func (s *fontSet) fill(text string, st style, width unit) []line {
 
 // add puts a piece into the open line or a new one.
 func (f *filler) add(p piece) {
-	w := f.fonts.width(p.word, f.style)
-	if f.used+w > f.width && f.used > 0 {
+	w := f.width(p.word)
+	if f.used+w > f.most && f.used > 0 {
 		f.feed()
 	}
-	if w > f.width {
+	if w > f.most {
 		f.split(p.word)
 	} else {
 		f.put(p.word)
@@ -159,7 +196,7 @@ func (f *filler) add(p piece) {
 	}
 	if p.space != "" {
 		f.put(p.space)
-		f.used += f.fonts.width(p.space, f.style)
+		f.used += f.width(p.space)
 	}
 	if p.hard {
 		f.feed()
@@ -177,8 +214,8 @@ func (f *filler) feed() {
 func (f *filler) split(word string) {
 	start := 0
 	for i, r := range word {
-		w := f.fonts.width(word[i:i+utf8.RuneLen(r)], f.style)
-		if i > start && f.used+w > f.width {
+		w := f.width(word[i : i+utf8.RuneLen(r)])
+		if i > start && f.used+w > f.most {
 			f.put(word[start:i])
 			f.open.width = f.used
 			f.feed()
@@ -191,15 +228,15 @@ func (f *filler) split(word string) {
 
 // put appends a text to the open line in the fonts that have it.
 func (f *filler) put(text string) {
-	whole := f.fonts.wordFace(text, f.style.bold)
+	whole := f.faceFor(text)
 	for _, r := range text {
 		face := whole
 		if face == nil {
-			face = f.fonts.face(r, f.style.bold)
+			face = f.face(r, f.bold)
 		}
 		n := len(f.open.spans)
 		if n == 0 || f.open.spans[n-1].face != face {
-			f.open.spans = append(f.open.spans, span{face: face, heavy: f.style.bold && !face.bold, codes: make([]uint16, 0, len(text))})
+			f.open.spans = append(f.open.spans, span{face: face, heavy: f.bold && !face.bold, codes: make([]uint16, 0, len(text))})
 			n++
 		}
 		s := &f.open.spans[n-1]

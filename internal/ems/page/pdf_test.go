@@ -164,10 +164,11 @@ func TestComposition(t *testing.T) {
 
 func TestSameBytes(t *testing.T) {
 	for name, make := range map[string]func() *page.Document{"summary": summary, "proof": proof, "votes": func() *page.Document { return votes(50, 5, 5) }} {
-		if !bytes.Equal(pdf(t, make(), page.Fonts{}), pdf(t, make(), page.Fonts{})) {
+		one, other := pdf(t, make(), page.Fonts{}), pdf(t, make(), page.Fonts{})
+		if !bytes.Equal(one, other) {
 			t.Errorf("%s: two PDFs of one document differ", name)
 		}
-		if html(t, make()) != html(t, make()) {
+		if a, b := html(t, make()), html(t, make()); a != b {
 			t.Errorf("%s: two HTML files of one document differ", name)
 		}
 	}

@@ -59,13 +59,18 @@ func (s *subset) metrics() []byte {
 }
 
 // outlines is the tables glyf and loca. Components that composite glyphs need
-// are added behind the glyphs that are used.
+// are added behind the glyphs that are used. A file whose outlines lie over each
+// other, so that few bytes are many glyphs, is damaged.
 func (s *subset) outlines() (glyf, loca []byte, err error) {
+	most := 2*len(s.font.tables["glyf"]) + 64<<10
 	for i := 0; i < len(s.order); i++ {
 		loca = binary.BigEndian.AppendUint32(loca, uint32(len(glyf)))
 		old, err := s.font.outline(s.order[i])
 		if err != nil {
 			return nil, nil, err
+		}
+		if len(glyf)+len(old) > most {
+			return nil, nil, errDamaged
 		}
 		start := len(glyf)
 		glyf = append(glyf, old...)

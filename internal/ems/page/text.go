@@ -11,7 +11,7 @@ import (
 // nothing else of the text.
 type TextError struct {
 	Where  string // JSON pointer (RFC 6901) into the Document
-	Lang   string // language of the text; empty is the document's
+	Lang   string // language of the text; empty from CheckText
 	Rune   rune
 	Reason string // why, and what to do
 }

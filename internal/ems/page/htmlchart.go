@@ -128,10 +128,9 @@ func (h *htmlWriter) legend(series int, text string) {
 
 // hexColour is the colour of a series in HTML.
 func hexColour(series int) string {
-	const digits = "0123456789abcdef"
 	s := []byte{'#'}
 	for _, v := range colours[series] {
-		s = append(s, digits[v>>4], digits[v&15])
+		s = append(s, hexDigits[v>>4], hexDigits[v&15])
 	}
 	return string(s)
 }

@@ -91,7 +91,7 @@ func (p *sheet) text(x, y unit, l line, size unit) {
 		}
 		p.out = append(p.out, '<')
 		for _, c := range s.codes {
-			p.out = append(p.out, hex[c>>12], hex[c>>8&15], hex[c>>4&15], hex[c&15])
+			p.out = append(p.out, hexDigits[c>>12], hexDigits[c>>8&15], hexDigits[c>>4&15], hexDigits[c&15])
 		}
 		p.raw(">Tj")
 		if s.heavy {
@@ -101,7 +101,7 @@ func (p *sheet) text(x, y unit, l line, size unit) {
 	p.raw(" ET\n")
 }
 
-const hex = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
 // fill draws a rectangle in a colour, which is set back to black.
 func (p *sheet) fill(x, y, width, height unit, colour [3]uint8) {

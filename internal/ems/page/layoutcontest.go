@@ -51,31 +51,44 @@ func (s *strip) height(from int) unit {
 // strip draws a part of a contest; top is where the contest's outline begins in
 // this column. It returns where it begins in the column that it ends in.
 func (f *ballot) strip(s *strip, c *BallotContest, top unit) unit {
+	broken := false
 	for from := 0; ; {
 		rest := s.height(from)
-		fits := f.y+rest <= f.bottom
-		if !fits && f.y > f.start && rest <= f.bottom-f.start {
-			top = f.breakContest(c, top)
-			fits = f.y+rest <= f.bottom
-		}
-		if fits {
+		if f.y+rest <= f.bottom {
 			f.drawStrip(s, from, len(s.lines))
 			return top
 		}
-		to := from
-		for h := 2*stripPad + s.lines[from].leading(); to < len(s.lines) && (f.y+h <= f.bottom || to == from && f.y <= f.start+100*point); {
-			h += s.lines[to].leading()
-			to++
+		n := 0
+		if broken || rest > f.bottom-f.start { // else it is kept together in the next column
+			n = s.fitting(from, f.bottom-f.y)
 		}
-		if to == len(s.lines) { // all but the line to write on, which goes with the last one
-			to--
+		if broken {
+			n = max(n, 1) // every column takes something
 		}
-		f.drawStrip(s, from, max(to, from+1))
-		if from = max(to, from+1); from == len(s.lines) {
-			return top
+		if n > 0 {
+			f.drawStrip(s, from, from+n)
+			if from += n; from == len(s.lines) {
+				return top
+			}
 		}
-		top = f.breakContest(c, top)
+		top, broken = f.breakContest(c, top), true
 	}
+}
+
+// fitting is how many lines from one on fit a height. The last one goes together
+// with the line to write on.
+func (s *strip) fitting(from int, height unit) (n int) {
+	h := 2 * stripPad
+	for from+n < len(s.lines) {
+		if h += s.lines[from+n].leading(); h > height {
+			return n
+		}
+		n++
+	}
+	if s.write {
+		n--
+	}
+	return n
 }
 
 // breakContest goes on in the next column with the title, as an artifact.

@@ -3,7 +3,7 @@ package page
 // Budgets. What goes beyond one is refused before memory is spent on it.
 const (
 	MaxBlocks  = 100_000   // blocks of a document
-	MaxCells   = 2_000_000 // cells of all tables of a document, and lines of all other blocks
+	MaxCells   = 1_000_000 // cells of all tables of a document, and lines of all other blocks; so many take 500 MB as PDF
 	MaxColumns = 4096      // columns of a table
 	MaxText    = 64 << 10  // bytes of one text
 	MaxTotal   = 256 << 20 // bytes of all texts

@@ -92,7 +92,7 @@ func (d *Document) info() string {
 		s += "/Author " + pdfText(d.Author)
 	}
 	if !d.Date.IsZero() {
-		s += "/CreationDate(D:" + d.Date.UTC().Format("20060102150405") + "Z)"
+		s += "/CreationDate(D:" + d.Date.UTC().Format("20060102150405") + "+00'00')"
 	}
 	return s + ">>"
 }

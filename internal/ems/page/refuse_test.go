@@ -105,7 +105,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"/Blocks/0/Contests/0/VoteFor: 0: a contest has at least one vote": &page.BallotPage{Columns: 1, Title: []page.Line{{Text: "x"}}, Contests: []page.BallotContest{{Title: []page.Line{{Text: "x"}}}}},
 		"/Blocks/0/Contests/0/Options/0/Name: an option without a name":    &page.BallotPage{Columns: 1, Title: []page.Line{{Text: "x"}}, Contests: []page.BallotContest{{VoteFor: 1, Title: []page.Line{{Text: "x"}}, Options: make([]page.BallotOption, 1)}}},
 		"/Blocks/0/QR: 600 bytes, and at most 512 go into a QR code":       &page.BallotPage{Columns: 1, Title: []page.Line{{Text: "x"}}, QR: strings.Repeat("x", 600)},
-		"/Blocks/0/Items: more than 2000000 cells and lines in all":        page.List{Items: make([]page.Line, 2_000_001)},
+		"/Blocks/0/Items: more than 1000000 cells and lines in all":        page.List{Items: make([]page.Line, 1_000_001)},
 	} {
 		d := ok()
 		d.Blocks = []page.Block{block}

@@ -87,7 +87,7 @@ func (s *fontSet) check(text string) error {
 		if r == '\n' {
 			continue
 		}
-		if reason := unshaped(r); reason != "" {
+		if reason := needsShaping(r); reason != "" {
 			return &TextError{Rune: r, Reason: reason}
 		}
 		if s.face(r, false) == nil || s.face(r, true) == nil {

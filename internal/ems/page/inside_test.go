@@ -107,7 +107,7 @@ func (l *layout) inside(t *testing.T) map[elem]string {
 	t.Helper()
 	texts := map[elem]string{}
 	for _, p := range l.pages {
-		f := l.titleLines[p.width]
+		f := l.edges[p.width]
 		for _, d := range p.read(t, l.fonts) {
 			notice := d.text == l.doc.Notice
 			foot := d.owner != none && l.tags.nodes[d.owner].kind == "P" && strings.HasPrefix(d.text, "foot") || d.text == "foot"

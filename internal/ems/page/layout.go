@@ -23,16 +23,16 @@ type layout struct {
 	tags  *tags
 	root  elem
 	// Where the next block goes: the page, and the rest of its body.
-	page       *sheet
-	y, bottom  unit
-	fresh      bool // nothing is on the page yet
-	wide       bool // pages are landscape
-	pages      []*sheet
-	err        error
-	bookmarks  []bookmark
-	level      int    // of the last heading
-	onNew      func() // draws what a block repeats on its next page
-	titleLines map[unit]furniture
+	page      *sheet
+	y, bottom unit
+	fresh     bool // nothing is on the page yet
+	wide      bool // pages are landscape
+	pages     []*sheet
+	err       error
+	bookmarks []bookmark
+	level     int    // of the last heading
+	onNew     func() // draws what a block repeats on its next page
+	edges     map[unit]furniture
 }
 
 // furniture is header and footer for a width of paper.
@@ -59,7 +59,7 @@ func (d *Document) paper(landscape bool) (width, height unit) {
 // prepare sets header and footer for both ways to turn the paper, and sees that
 // they leave room for content.
 func (l *layout) prepare() error {
-	l.titleLines = map[unit]furniture{}
+	l.edges = map[unit]furniture{}
 	for _, landscape := range []bool{false, true} {
 		width, height := l.doc.paper(landscape)
 		inner := width - 2*margin
@@ -70,7 +70,7 @@ func (l *layout) prepare() error {
 		for _, s := range l.doc.Footer {
 			f.footer = append(f.footer, l.fonts.fill(s, smallStyle, inner))
 		}
-		l.titleLines[width] = f
+		l.edges[width] = f
 		if height-f.top()-f.below() < least {
 			return &shapeError{"/Title, /Notice and /Footer", "together they leave no room for content on a page: shorten them"}
 		}
@@ -108,7 +108,7 @@ func (l *layout) newPage() {
 	width, height := l.doc.paper(l.wide)
 	l.page = &sheet{number: len(l.pages), width: width, height: height}
 	l.pages = append(l.pages, l.page)
-	f := l.titleLines[width]
+	f := l.edges[width]
 	l.drawHeader(&f)
 	l.y, l.bottom, l.fresh = f.top(), height-f.below(), true
 	if l.onNew != nil {
@@ -118,7 +118,7 @@ func (l *layout) newPage() {
 }
 
 func (l *layout) top() unit {
-	f := l.titleLines[l.page.width]
+	f := l.edges[l.page.width]
 	return f.top()
 }
 
@@ -169,7 +169,7 @@ func (l *layout) drawNotice(notice []line, y unit) {
 func (l *layout) finishPages() {
 	for i, p := range l.pages {
 		l.page = p
-		f := l.titleLines[p.width]
+		f := l.edges[p.width]
 		y := p.height - f.below() + 6*point
 		p.furniture("Footer")
 		p.rule(margin, y-3*point, l.inner(), point/2, 0x55)

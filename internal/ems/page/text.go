@@ -57,7 +57,7 @@ func unprintable(r, before rune) string {
 	case r == utf8.RuneError:
 		return "the replacement character says that text was lost before" + correct
 	case r == 0x200c || r == 0x200d:
-		if unicode.IsLetter(before) && !shaped(before) || unicode.Is(unicode.M, before) {
+		if unicode.IsLetter(before) && !simpleScript(before) || unicode.Is(unicode.M, before) {
 			return ""
 		}
 		return "a joiner is allowed only within scripts that join letters" + correct
@@ -96,8 +96,8 @@ func script(r rune) string {
 var simple = [...]string{"Common", "Latin", "Greek", "Cyrillic", "Han", "Hiragana", "Katakana", "Hangul",
 	"Bopomofo", "Armenian", "Georgian", "Cherokee", "Canadian_Aboriginal", "Ethiopic", "Yi", "Deseret", "Osage"}
 
-// shaped reports whether a script is set without shaping.
-func shaped(r rune) bool {
+// simpleScript reports whether a script is set without shaping.
+func simpleScript(r rune) bool {
 	for _, name := range simple {
 		if unicode.Is(unicode.Scripts[name], r) {
 			return true
@@ -106,9 +106,9 @@ func shaped(r rune) bool {
 	return false
 }
 
-// unshaped says why a printable character cannot be set in PDF by any font, or
+// needsShaping says why a printable character cannot be set in PDF by any font, or
 // nothing.
-func unshaped(r rune) string {
+func needsShaping(r rune) string {
 	switch {
 	case r < utf8.RuneSelf:
 		return ""
@@ -120,7 +120,7 @@ func unshaped(r rune) string {
 		return "conjoining Hangul that forms no syllable needs shaping, which PDF is not written with here: print the HTML form"
 	case rightToLeft(r):
 		return "right-to-left script " + script(r) + ": PDF is not written with it here: print the HTML form"
-	case !shaped(r):
+	case !simpleScript(r):
 		return "the script " + script(r) + " needs shaping, which PDF is not written with here: print the HTML form"
 	}
 	return ""

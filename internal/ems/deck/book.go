@@ -201,28 +201,6 @@ func (r *race) opens(o *choice) bool {
 	return shared(o.parties, r.primaries)
 }
 
-// testable says whether every contest can count on every style that bears it,
-// and by one rule.
-func (b *book) testable() error {
-	for _, p := range b.pages {
-		for _, r := range p.races {
-			here := 0
-			for _, s := range r.straight {
-				if p.has(s) {
-					here++
-				}
-			}
-			if here > 1 {
-				return fmt.Errorf("%w: on style %q, two straight-party contests give votes in contest %q: the standard does not say which one comes first", ErrUntestable, p.code, r.id)
-			}
-			if p.has(r.gate) && !slices.ContainsFunc(r.gate.options, func(c choice) bool { return r.opens(&c) }) {
-				return fmt.Errorf("%w: contest %q can never count on style %q, because no option of contest %q makes it count", ErrUntestable, r.id, p.code, r.gate.id)
-			}
-		}
-	}
-	return nil
-}
-
 // fits says whether a sheet is one that this definition can have.
 func (b *book) fits(s *Sheet) error {
 	p := b.byCode[s.Style]

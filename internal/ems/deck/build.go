@@ -9,16 +9,13 @@ import (
 )
 
 // Build makes a deck that covers what [Cover] asks for. FORMAT.md describes the
-// pattern. An error is [ErrOptions], [ErrBudget] or [ErrUntestable].
+// pattern. An error is [ErrOptions] or [ErrBudget].
 func Build(v *election.Valid, o Options) (*Deck, error) {
 	o, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
 	book := readBook(v)
-	if err := book.testable(); err != nil {
-		return nil, err
-	}
 	b := &builder{opts: o, marksLeft: MostMarks, deck: &Deck{DefinitionSHA256: o.DefinitionSHA256, Seed: o.Seed, Size: o.Size}}
 	for _, p := range book.pages {
 		for i, id := range p.precincts {

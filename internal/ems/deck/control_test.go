@@ -1,7 +1,6 @@
 package deck_test
 
 import (
-	"errors"
 	"maps"
 	"os"
 	"strings"
@@ -63,7 +62,7 @@ func partisan(t *testing.T, rule election.StraightPartyRuleset, change func(*ele
 		c.Options = append(c.Options, &election.CandidateOption{OptionBase: election.OptionBase{ID: o[0]}, Candidates: []string{"x" + o[0]}})
 	}
 	c.Options = append(c.Options, &election.CandidateOption{OptionBase: election.OptionBase{ID: "w"}, WriteIn: true})
-	e.Contests = election.Contests{straightContest("sp", rule, "c", "c"), c}
+	e.Contests = election.Contests{straightContest("sp", rule, "c"), c}
 	e.Styles = []election.Style{{Units: []string{"p"}, ExternalIDs: []election.ExternalID{{Value: "s"}},
 		Content: election.Content{&election.OrderedContest{Contest: "sp"}, &election.OrderedContest{Contest: "c"}}}}
 	g.Elections = []election.Election{e}
@@ -136,32 +135,6 @@ func TestStraightPartyGivesNoWriteIns(t *testing.T) {
 	}
 }
 
-// What no deck can test is refused by name.
-func TestUntestableDefinitions(t *testing.T) {
-	for name, change := range map[string]func(*election.Definition){
-		"two straight-party contests": func(d *election.Definition) {
-			e := &d.Elections[0]
-			e.Contests = append(e.Contests, straightContest("sp2", election.Exclusive, "c"))
-			e.Styles[0].Content = append(e.Styles[0].Content, &election.OrderedContest{Contest: "sp2"})
-		},
-		"never counts": func(d *election.Definition) {
-			e := &d.Elections[0]
-			b := election.ContestBase{ID: "pp", Name: "PP", DistrictID: "p", Options: election.Options{
-				&election.PartyOption{OptionBase: election.OptionBase{ID: "ppA"}, Parties: []string{"A"}}}}
-			e.Contests = append(e.Contests, &election.PartyPreferenceContest{ContestBase: b, Controlled: []string{"c"}})
-			e.Styles[0].Content = append(e.Styles[0].Content, &election.OrderedContest{Contest: "pp"})
-		},
-	} {
-		v := partisan(t, election.Exclusive, change)
-		if _, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest}); !errors.Is(err, deck.ErrUntestable) || !strings.Contains(err.Error(), `"c"`) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if _, err := deck.Expect(v, &deck.Deck{}); !errors.Is(err, deck.ErrUntestable) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // A count that forgets what one contest does to others, or goes by the other
 // ruleset, differs from what is expected.
 func TestForgottenControlsShow(t *testing.T) {
@@ -169,9 +142,6 @@ func TestForgottenControlsShow(t *testing.T) {
 	for seed := range uint64(60) {
 		v := random(t, seed)
 		d, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest})
-		if errors.Is(err, deck.ErrUntestable) {
-			continue
-		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,13 +52,10 @@ func (c *Coverage) Err() error {
 // Cover says what of a definition a deck exercises: every style, precinct,
 // contest, option in its position, and rule that can apply. What can apply is
 // worked out from the definition, and what was exercised from the sheets alone,
-// whoever made them. It fails with [ErrDeck] or [ErrUntestable].
+// whoever made them. It fails with [ErrDeck].
 func Cover(v *election.Valid, d *Deck) (*Coverage, error) {
 	b, sheets, err := d.read(v)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.testable(); err != nil {
 		return nil, err
 	}
 	of := map[Key][]*Sheet{}

@@ -53,9 +53,6 @@ var (
 	ErrOptions = errors.New("the options of the test deck are wrong")
 	// ErrBudget means that the deck would need more sheets or marks than allowed.
 	ErrBudget = errors.New("the test deck is over its budget")
-	// ErrUntestable means that the definition has a contest that can never
-	// count on some ballot style, or that two contests give votes to.
-	ErrUntestable = errors.New("the definition cannot be tested")
 )
 
 // ErrDeck means that a deck does not belong to the definition.

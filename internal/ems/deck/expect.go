@@ -173,13 +173,10 @@ func (e *Expected) line(k Key, r *race) {
 // Expect says what a deck must count to, by the vote rule of FORMAT.md of
 // internal/ems, 1.3, and the straight-party rulesets of SP 1500-20, applied to
 // what each ballot's voter would have meant. It fails with [ErrDeck] when the
-// deck is not one of this definition, with [ErrUntestable], and with [ErrBudget].
+// deck is not one of this definition, and with [ErrBudget].
 func Expect(v *election.Valid, d *Deck) (*Expected, error) {
 	b, sheets, err := d.read(v)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.testable(); err != nil {
 		return nil, err
 	}
 	e, err := zero(b)

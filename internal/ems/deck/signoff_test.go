@@ -111,9 +111,6 @@ func TestCoverageMissesNothing(t *testing.T) {
 	for seed := range uint64(40) {
 		v := random(t, seed)
 		d, err := deck.Build(v, deck.Options{DefinitionSHA256: definitionDigest, Size: deck.Complete, MaxSheets: 50_000})
-		if errors.Is(err, deck.ErrUntestable) {
-			continue
-		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,7 +241,7 @@ func FuzzBuild(f *testing.F) {
 		}
 		d, err := deck.Build(v, o)
 		if err != nil {
-			if !errors.Is(err, deck.ErrBudget) && !errors.Is(err, deck.ErrUntestable) && !errors.Is(err, deck.ErrOptions) {
+			if !errors.Is(err, deck.ErrBudget) && !errors.Is(err, deck.ErrOptions) {
 				t.Fatal(err)
 			}
 			return

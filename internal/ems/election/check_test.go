@@ -123,3 +123,44 @@ func TestThresholdsAreExact(t *testing.T) {
 		t.Error("more than a half is not counted exactly")
 	}
 }
+
+// Contests control others in ways that can be counted, or are refused.
+func TestControlsThatCannotBeCounted(t *testing.T) {
+	straight := func(id string, controls ...string) *election.StraightPartyContest {
+		return &election.StraightPartyContest{ContestBase: election.ContestBase{ID: id, Name: id, DistrictID: "county-maple", Options: election.Options{
+			&election.PartyOption{OptionBase: election.OptionBase{ID: id + "-oak"}, Parties: []string{"party-oak"}}}}, Controlled: controls, Ruleset: election.Exclusive}
+	}
+	preference := func(id string, controls ...string) *election.PartyPreferenceContest {
+		return &election.PartyPreferenceContest{ContestBase: straight(id).ContestBase, Controlled: controls}
+	}
+	for name, c := range map[string]struct {
+		add  election.Contests
+		rule string
+	}{
+		"straight party":              {election.Contests{straight("s", "contest-clerk", "contest-commissioner")}, ""},
+		"unknown contest":             {election.Contests{straight("s", "x")}, "reference"},
+		"a question":                  {election.Contests{straight("s", "contest-measure-a")}, "control-kind"},
+		"two straight parties":        {election.Contests{straight("s", "contest-clerk"), straight("r", "contest-clerk")}, "control-twice"},
+		"itself":                      {election.Contests{straight("s", "s")}, "control-chain"},
+		"a contest without the party": {election.Contests{preference("p", "contest-clerk")}, "control-never"},
+		"other ruleset": {election.Contests{func() *election.StraightPartyContest {
+			s := straight("s", "contest-clerk")
+			s.Ruleset = "other"
+			return s
+		}()}, "ruleset-unsupported"},
+		"an option without a party": {election.Contests{func() *election.StraightPartyContest {
+			s := straight("s", "contest-clerk")
+			s.Options[0].(*election.PartyOption).Parties = nil
+			return s
+		}()}, "option-party"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := small(t)
+			d.Elections[0].Contests = append(d.Elections[0].Contests, c.add...)
+			_, problems := d.Check()
+			if c.rule == "" && len(problems) > 0 || c.rule != "" && !slices.ContainsFunc(problems, func(p election.Problem) bool { return p.Rule == c.rule }) {
+				t.Errorf("%v", problems)
+			}
+		})
+	}
+}

@@ -218,26 +218,31 @@ func join(a, b string) string {
 }
 
 // controls resolves the contests that are controlled by others: each by at most
-// one, and none that controls others itself.
+// one straight-party contest and one that switches it on, and none that controls
+// others itself.
 func (c *checker) controls() {
-	controlled := map[int]bool{}
+	controlled := map[[2]int]bool{}
 	for i, contest := range c.def.Elections[0].Contests {
 		for j, id := range Controls(contest) {
 			at := pointer(pointer("/Election/0/Contest", i)+"/ControlledContestIds", j)
 			n, ok := c.ix.contests[id]
+			how := [2]int{n, 0}
+			if c.out.Contests[i].Kind == model.StraightParty {
+				how[1] = 1
+			}
 			switch {
 			case !ok:
 				c.ref(c.ix.contests, id, at)
 			case c.out.Contests[n].Kind >= model.StraightParty:
 				c.bad(at, "control-chain", "a contest that controls others cannot be controlled here")
-			case controlled[n]:
-				c.bad(at, "control-twice", "another contest controls this one already: which of them came first would decide")
+			case controlled[how]:
+				c.bad(at, "control-twice", "another contest controls this one already in the same way")
 			case !c.reachable(&c.out.Contests[i], &c.out.Contests[n]):
 				c.bad(at, "control-never", "no option of the controlling contest can ever reach this one")
 			case c.out.Contests[i].Kind == model.StraightParty && (c.out.Contests[n].Kind != model.Candidates || c.out.Contests[n].Ranks > 0 || c.out.Contests[n].Cumulative):
 				c.bad(at, "control-kind", "a straight-party choice can select only candidates that are marked once")
 			default:
-				controlled[n] = true
+				controlled[how] = true
 				c.out.Contests[i].Controls = append(c.out.Contests[i].Controls, n)
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"sallyport/internal/ems/model"
 	"sallyport/internal/verdict"
@@ -99,7 +98,7 @@ func (r *Reader) Definition(file string, data []byte) (*model.Definition, error)
 		return nil, verdict.New(verdict.OverLimit, file, "a ballot definition may have %d MiB", MaxDefinition>>20)
 	}
 	b := newBudget(file, bytes.NewReader(data))
-	w := &walker{file: file, schema: r.bd, dec: jsontext.NewDecoder(b), budget: b}
+	w := newWalker(newChecker(file, r.bd, b), b)
 	if err := w.document(); err != nil {
 		return nil, err
 	}
@@ -124,7 +123,7 @@ type definition struct {
 }
 
 func (d *definition) bad(pointer, rule, format string, args ...any) error {
-	return broken(d.file, pointer, rule, format, args...)
+	return broken(d.file, pointer, 0, rule, format, args...)
 }
 
 func (d *definition) build() (*model.Definition, error) {

@@ -130,7 +130,7 @@ func compare(t *testing.T, s *schema, pub published, have *class, name string, p
 		ref := strings.TrimPrefix(x.Ref, "#/definitions/")
 		switch d := pub.Definitions[ref]; {
 		case len(d.Enum) > 0:
-			if m.kind != kindEnum || len(m.enum) != len(d.Enum) || !m.enum[d.Enum[0]] {
+			if m.kind != kindEnum || len(m.enum) != len(d.Enum) || !slices.Contains(m.enum, d.Enum[0]) {
 				t.Errorf("%s.%s: another enumeration", have.name, name)
 			}
 		case d.Type == "object":

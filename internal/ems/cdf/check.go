@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"sallyport/internal/verdict"
 )
@@ -33,8 +35,9 @@ func (nowhere) value(slot, []byte) {}
 
 // position says where a walker is.
 type position interface {
-	pointer() string // JSON pointer, for XML that of the same document as JSON
-	line() int       // of XML, otherwise 0
+	pointer() string             // JSON pointer, for XML that of the same document as JSON
+	ofObject(seen uint64) string // the same of the object whose end was reached
+	line() int                   // of XML, otherwise 0
 }
 
 // checker is what the walkers of both encodings have in common: the budgets,
@@ -58,8 +61,17 @@ type checker struct {
 	refs    []reference
 }
 
-// object is what an identifier stands for.
-type object struct{ class *class }
+// object is what an identifier stands for: one object, unless a lenient reader
+// let several share it.
+type object struct {
+	class *class
+	also  []*class
+}
+
+// is reports whether the identifier stands for an object of such a class.
+func (o object) is(fits func(*class) bool) bool {
+	return o.class != nil && fits(o.class) || slices.ContainsFunc(o.also, fits)
+}
 
 type reference struct {
 	id      string
@@ -89,11 +101,11 @@ func (c *checker) enter(m *member, cl *class, at slot) error {
 func (c *checker) leave(cl *class, at slot, seen uint64) error {
 	missing := cl.required &^ seen
 	if missing&1 != 0 && c.lenient != nil {
-		c.lenient.add(c, "type-missing", "read as "+cl.typeName+", the only class that fits here")
+		c.lenient.addAt(c.file, c.at.ofObject(seen), "type-missing", "read as "+cl.typeName+", the only class that fits here")
 		missing &^= 1
 	}
 	if missing != 0 {
-		return c.broken("member-missing", "%s must have the member %q", cl.name, cl.missing(missing).name)
+		return c.brokenAt(c.at.ofObject(seen), "member-missing", "%s must have the member %q", cl.name, cl.missing(missing).name)
 	}
 	if at != 0 {
 		if err := c.sink.leave(at); err != nil {
@@ -139,7 +151,21 @@ func (c *checker) typed(cl *class, text []byte) error {
 		c.lenient.add(c, "type-short", "read as "+cl.typeName)
 		return nil
 	}
+	if c.lenient != nil && slices.Contains(cl.bases, strings.TrimPrefix(string(text), c.schema.prefix)) {
+		c.lenient.add(c, "type-base", "@type names the base of the class; read as "+cl.typeName+", the only class that fits here")
+		return nil
+	}
 	return c.broken("value", "@type must be %s", strconv.Quote(cl.typeName))
+}
+
+// zoned gives a lenient reader the time zone that a date and time lacks.
+func (c *checker) zoned(m *member, text []byte) []byte {
+	utc := string(text) + "Z"
+	if c.lenient == nil || m.problem(text) == "" || !isTime(time.RFC3339, utc) {
+		return text
+	}
+	c.lenient.add(c, "zone-missing", "read as universal time")
+	return []byte(utc)
 }
 
 // note remembers an identifier or a reference outside the streamed class.
@@ -154,11 +180,28 @@ func (c *checker) note(cl *class, m *member, id string) error {
 	if id == "" {
 		return c.broken("id-empty", "an @id must not be empty")
 	}
-	if _, ok := c.ids[id]; ok {
-		return c.broken("id-repeated", "this @id stands for another object already")
+	o, ok := c.ids[id]
+	switch {
+	case !ok:
+		c.ids[id] = object{class: cl}
+		return nil
+	case c.lenient != nil && sharesID(cl) && sharesID(o.class):
+		c.lenient.add(c, "id-shared", idShared)
+		if cl != o.class && !slices.Contains(o.also, cl) {
+			o.also = append(o.also, cl)
+			c.ids[id] = o
+		}
+		return nil
 	}
-	c.ids[id] = object{cl}
-	return nil
+	return c.broken("id-repeated", "this @id stands for another object already")
+}
+
+const idShared = "candidates and the options of different contests share an @id; an option is told by its contest and its @id"
+
+// sharesID reports whether objects of a class may share an identifier for a
+// lenient reader: the reference and its contest say which one is meant.
+func sharesID(c *class) bool {
+	return c.typeName == "CVR.Candidate" || strings.HasPrefix(c.typeName, "CVR.") && strings.HasSuffix(c.name, "Selection")
 }
 
 // references checks the references that were noted.
@@ -168,7 +211,7 @@ func (c *checker) references() error {
 		if !ok {
 			return broken(c.file, r.pointer, r.line, "reference", "%s refers to an object that is not in the document", r.member.name)
 		}
-		if !slices.Contains(r.member.targets, o.class) {
+		if !o.is(func(cl *class) bool { return slices.Contains(r.member.targets, cl) }) {
 			return broken(c.file, r.pointer, r.line, "reference", "%s refers to a %s, which it may not", r.member.name, o.class.name)
 		}
 	}

@@ -245,6 +245,9 @@ func (s *records) record() error {
 		if len(f.b) > maxName {
 			return s.bad("", "record-name", "an identifier has more than %d bytes", maxName)
 		}
+		if badCharacter(string(f.b)) {
+			return s.bad("", "record-name", "an identifier has control characters")
+		}
 	}
 	var ok bool
 	if b.Style, ok = s.styles[string(r.style.b)]; !ok {
@@ -322,7 +325,7 @@ func (s *records) marks(m *model.Marks, c *recContest, here func() string) error
 	for k := c.from; k < c.to; k++ {
 		o := &s.rec.options[k]
 		at := func() string { return here() + "/CVRContestSelection/" + strconv.Itoa(k-c.from) }
-		n, ok := s.options[m.Contest][string(o.id.b)]
+		n, ok := s.option(m.Contest, o.id.b)
 		if !ok {
 			return s.bad(at()+"/ContestSelectionId", "record-option", "this must name an option of this contest")
 		}
@@ -346,14 +349,24 @@ func (s *records) marks(m *model.Marks, c *recContest, here func() string) error
 			if p.writeIn && !s.want.Definition.Contests[m.Contest].Options[n].WriteIn {
 				return s.bad(here()+"/CVRWriteIn", "record-write-in", "a name is written in at an option that is not a write-in")
 			}
-			if len(p.text.b) > maxName {
-				return s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes", maxName)
+			if len(p.text.b) > maxName || badCharacter(string(p.text.b)) {
+				return s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes, or control characters", maxName)
 			}
 			m.Positions = append(m.Positions, model.Position{Option: n, Indicated: p.indicated, Allocable: p.allocable,
 				Votes: int(p.votes), WriteIn: p.writeIn, Text: string(p.text.b)})
 		}
 	}
 	return nil
+}
+
+// option returns the number of an option of a contest. Where options share
+// identifiers, the definition may tell them apart as a lenient document does.
+func (s *records) option(contest int, id []byte) (int, bool) {
+	n, ok := s.options[contest][string(id)]
+	if !ok && s.c.lenient != nil {
+		n, ok = s.options[contest][s.want.Definition.Contests[contest].ID+"/"+string(id)]
+	}
+	return n, ok
 }
 
 // counts applies the vote rule to the current snapshot and compares the

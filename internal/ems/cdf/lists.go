@@ -204,7 +204,7 @@ func (s *records) finish() error {
 		class string
 	}{{s.used.devices, "ReportingDevice"}, {s.used.units, "GpUnit"}, {s.used.parties, "Party"}} {
 		for id, pointer := range set.names {
-			if o, ok := s.c.ids[id]; !ok || o.class.name != set.class {
+			if !s.c.ids[id].is(func(c *class) bool { return c.name == set.class }) {
 				return s.c.brokenAt(pointer, "reference", "this must refer to a %s of the report", set.class)
 			}
 		}
@@ -224,6 +224,5 @@ func (s *records) finish() error {
 }
 
 func (s *records) listed(id, suffix string) bool {
-	o, ok := s.c.ids[id]
-	return ok && strings.HasSuffix(o.class.name, suffix)
+	return s.c.ids[id].is(func(c *class) bool { return strings.HasSuffix(c.name, suffix) })
 }

@@ -1,9 +1,9 @@
 package cdf
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -68,23 +68,34 @@ func (r *Reader) ReadDocument(ctx context.Context, file string, doc io.Reader, o
 // detect finds out the encoding, and takes away a byte order mark where it may
 // stand: in XML, which allows it, and in JSON for a lenient reader.
 func detect(file string, doc io.Reader, enc Encoding, lenient *deviations) (Encoding, io.Reader) {
-	b := bufio.NewReader(doc)
-	head, _ := b.Peek(512) // what stops it here stops the decoder
-	bom := bytes.HasPrefix(head, []byte("\xef\xbb\xbf"))
+	head := make([]byte, 512)
+	n, err := io.ReadFull(doc, head)
+	head = head[:n]
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		doc = io.MultiReader(failing{err}, doc)
+	}
+	rest := bytes.TrimPrefix(head, []byte(bom))
 	if enc == 0 {
 		enc = JSON
-		if bytes.HasPrefix(bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"), []byte("<")) {
+		if bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte("<")) {
 			enc = XML
 		}
 	}
-	if bom && (enc == XML || lenient != nil) {
-		_, _ = b.Discard(3)
+	if len(rest) < len(head) && (enc == XML || lenient != nil) {
+		head = rest
 		if enc == JSON {
 			lenient.addAt(file, "", "bom", "the byte order mark was skipped")
 		}
 	}
-	return enc, b
+	return enc, io.MultiReader(bytes.NewReader(head), doc)
 }
+
+const bom = "\xef\xbb\xbf"
+
+// failing is a reader that gives the error which stopped an earlier read.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // schemaOf finds out the format of a document.
 func (r *Reader) schemaOf(file string, data []byte, enc Encoding, opt ReadOptions) (*schema, error) {
@@ -114,12 +125,12 @@ func (r *Reader) schemaOf(file string, data []byte, enc Encoding, opt ReadOption
 func (r *Reader) rootOf(file string, data []byte, enc Encoding, lenient bool) (string, map[string]bool, error) {
 	c := newChecker(file, r.bd, nil)
 	if enc == XML {
-		x := newXMLWalker(c, bytes.NewReader(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
+		x := newXMLWalker(c, bytes.NewReader(bytes.TrimPrefix(data, []byte(bom))))
 		start, err := x.rootElement()
 		return start.Name.Local, nil, err
 	}
 	if lenient {
-		data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+		data = bytes.TrimPrefix(data, []byte(bom))
 	}
 	w := &walker{checker: c, dec: jsontext.NewDecoder(bytes.NewReader(data))}
 	c.at = w

@@ -97,11 +97,13 @@ func (d *Document) Roots() []*Object {
 func (d *Document) contests(e *Object) error {
 	seen := map[string]bool{}
 	for _, c := range e.List("Contest") {
-		key := contestKey(c)
-		if seen[key] {
-			return d.bad(c, "", "contest-repeated", "the election has another contest of this class, name, district and party")
+		if d.Format != CVR { // its contests need not say anything but their @id
+			key := contestKey(c)
+			if seen[key] {
+				return d.bad(c, "", "contest-repeated", "the election has this contest twice: another one says the same in every member")
+			}
+			seen[key] = true
 		}
-		seen[key] = true
 		for _, member := range []string{"VotesAllowed", "NumberElected", "NumberRunoff", "RanksAllowed"} {
 			if n, ok := c.Int(member); ok && n < 0 {
 				return d.bad(c, member, "count-negative", "%s must not be negative", member)
@@ -118,13 +120,40 @@ func (d *Document) contests(e *Object) error {
 	return nil
 }
 
-// contestKey is what no two contests of an election may have in common; one
-// without a name has nothing to be mistaken for.
+// contestKey is what no two contests of an election may have in common: all
+// that they say, without identifiers, order and counts.
 func contestKey(c *Object) string {
-	name := c.Str("Name")
-	if name == "" {
-		name = "@" + c.ID()
+	return c.signature(func(m *member) bool {
+		switch m.name {
+		case "@id", "SequenceOrder", "VoteCounts", "OtherCounts", "CountStatus", "ExternalIdentifier":
+			return true
+		}
+		return false
+	})
+}
+
+// signature is one text for all that an object says, but for the members that
+// skip names.
+func (o *Object) signature(skip func(*member) bool) string {
+	var b strings.Builder
+	o.sign(&b, skip)
+	return b.String()
+}
+
+func (o *Object) sign(b *strings.Builder, skip func(*member) bool) {
+	b.WriteString(o.class.name + "{")
+	for i := range o.values {
+		v := &o.values[i]
+		if skip != nil && skip(v.m) {
+			continue
+		}
+		b.WriteString(v.m.name + ":")
+		for _, s := range v.text {
+			b.WriteString(strconv.Quote(s) + ",")
+		}
+		for _, child := range v.objects {
+			child.sign(b, skip)
+		}
 	}
-	parties := append(c.Refs("PrimaryPartyIds"), c.Refs("PrimaryPartyId")...)
-	return strings.Join(append([]string{c.Class(), strconv.Quote(name), c.Str("ElectionDistrictId")}, parties...), "\x00")
+	b.WriteString("}")
 }

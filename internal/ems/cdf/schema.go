@@ -3,6 +3,7 @@ package cdf
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,7 @@ type class struct {
 	required  uint64    // the bits of the required members
 	xmlNeeded uint64    // the bits of those that only the XSD requires
 	text      *member   // the member that is the text of the element
+	bases     []string  // the XSD's types of the elements that hold it, other than its own
 	slot      slot
 }
 
@@ -44,7 +46,7 @@ type member struct {
 	nonEmpty  bool
 	attribute bool // in XML
 	kind      kind
-	enum      map[string]bool
+	enum      []string
 	base      string   // the type of the element in the XSD
 	classes   []*class // of the objects it holds
 	targets   []*class // of the objects it refers to
@@ -92,15 +94,15 @@ var builtin = map[string]kind{
 // tableParser reads a table of classes in the notation of cvr.classes.
 type tableParser struct {
 	s     *schema
-	enums map[string]map[string]bool
+	enums map[string][]string
 	types map[*member]string // resolved once every class is known
 	cur   *class
-	enum  map[string]bool
+	enum  string // whose values stand on the line
 }
 
 func parseSchema(f Format, std standard) (*schema, error) {
 	s := &schema{format: f, standard: std, classes: map[string]*class{}}
-	p := &tableParser{s: s, enums: map[string]map[string]bool{}, types: map[*member]string{}}
+	p := &tableParser{s: s, enums: map[string][]string{}, types: map[*member]string{}}
 	for n, line := range strings.Split(std.table, "\n") {
 		if !p.line(strings.Fields(line)) {
 			return nil, fmt.Errorf("table of classes, line %d: cannot read %q", n+1, line)
@@ -121,16 +123,13 @@ func (p *tableParser) line(f []string) bool {
 	switch {
 	case len(f) == 0 || strings.HasPrefix(f[0], "#"):
 	case f[0] == "class" && (len(f) == 2 || len(f) == 3 && f[2] == "json"):
-		p.cur, p.enum = &class{name: f[1], typeName: p.s.prefix + f[1], abstract: len(f) == 3, members: map[string]*member{}}, nil
+		p.cur, p.enum = &class{name: f[1], typeName: p.s.prefix + f[1], abstract: len(f) == 3, members: map[string]*member{}}, ""
 		p.cur.add(&member{name: "@type", kind: kindType}, "!")
 		p.s.classes[f[1]] = p.cur
 	case f[0] == "enum" && len(f) == 2:
-		p.cur, p.enum = nil, map[string]bool{}
-		p.enums[f[1]] = p.enum
-	case p.enum != nil:
-		for _, v := range f {
-			p.enum[v] = true
-		}
+		p.cur, p.enum = nil, f[1]
+	case p.enum != "":
+		p.enums[p.enum] = append(p.enums[p.enum], f...)
 	case p.cur != nil && (len(f) == 3 || len(f) == 4 && f[2] == "ref"):
 		m := &member{name: f[0]}
 		p.cur.add(m, f[1])
@@ -190,8 +189,13 @@ func (p *tableParser) resolve(m *member, t string) error {
 	}
 	if isRef {
 		m.kind, m.targets = kindRef, classes
-	} else {
-		m.kind, m.classes = kindObject, classes
+		return nil
+	}
+	m.kind, m.classes = kindObject, classes
+	for _, c := range classes {
+		if c.name != base && !slices.Contains(c.bases, base) {
+			c.bases = append(c.bases, base)
+		}
 	}
 	return nil
 }

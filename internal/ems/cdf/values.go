@@ -24,9 +24,12 @@ func (m *member) problem(text []byte) string {
 			return "true or false"
 		}
 	case kindEnum:
-		if !m.enum[string(text)] {
-			return "one of the standard's values"
+		for _, v := range m.enum {
+			if v == string(text) {
+				return ""
+			}
 		}
+		return "one of the standard's values"
 	case kindShort:
 		if utf8.RuneCount(text) > 32 {
 			return "text of at most 32 characters"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -46,14 +47,14 @@ func (w *walker) object(m *member, classes []*class, at slot) error {
 	if w.depth++; w.depth > maxDepth {
 		return w.broken("depth", "nested deeper than %d", maxDepth)
 	}
-	defer func() { w.depth-- }()
 	if len(classes) > 1 {
-		return w.anyOf(m, classes, at)
+		err := w.anyOf(m, classes, at)
+		w.depth--
+		return err
 	}
 	c := classes[0]
 	if c == w.stream {
 		w.streams++
-		defer func() { w.streams-- }()
 		w.budget.allow(w.dec.InputOffset() + maxRecord)
 	}
 	if err := w.open('{', "an object"); err != nil {
@@ -75,6 +76,10 @@ func (w *walker) object(m *member, classes []*class, at slot) error {
 	if _, err := w.dec.ReadToken(); err != nil {
 		return w.failed(err)
 	}
+	if c == w.stream {
+		w.streams--
+	}
+	w.depth--
 	return nil
 }
 
@@ -157,6 +162,9 @@ func (w *walker) one(c *class, m *member) error {
 			return err
 		}
 	}
+	if m.kind == kindDateTime {
+		text = w.zoned(m, text)
+	}
 	if problem := m.jsonProblem(raw.Kind(), text); problem != "" {
 		return w.broken("value", "%s must be %s", m.name, problem)
 	}
@@ -210,21 +218,27 @@ func (w *walker) anyOf(m *member, classes []*class, at slot) error {
 	if err != nil {
 		return part.failed(err)
 	}
-	if c := w.choose(classes, name, names); c != nil {
+	if c := w.choose(classes, m.base, name, names); c != nil {
 		return part.object(m, []*class{c}, at)
 	}
 	return broken(w.file, before, 0, "type", "@type must name a class that may stand here")
 }
 
 // choose returns the class of an object with the given "@type" and members.
-// Only a lenient reader goes by a short name, or without one by the members.
-func (w *walker) choose(classes []*class, name string, names map[string]bool) *class {
+// Only a lenient reader goes by a short name, or by the members: without a
+// name, and where the name is that of the base class, which has other members.
+func (w *walker) choose(classes []*class, base, name string, names map[string]bool) *class {
+	based := false
 	for _, c := range classes {
 		if c.typeName == name || w.lenient != nil && c.name == name {
-			return c
+			if w.lenient == nil || c.name != base || c.fits(names) {
+				return c
+			}
+			based = true
 		}
 	}
-	if w.lenient == nil || names["@type"] {
+	based = based || base == strings.TrimPrefix(name, w.schema.prefix)
+	if w.lenient == nil || names["@type"] && !based {
 		return nil
 	}
 	var fit *class
@@ -298,6 +312,15 @@ func (w *walker) text(raw jsontext.Value) ([]byte, error) {
 }
 
 func (w *walker) pointer() string { return w.base + string(w.dec.StackPointer()) }
+
+// ofObject takes the last member away from the pointer.
+func (w *walker) ofObject(seen uint64) string {
+	p := w.pointer()
+	if seen == 0 {
+		return p
+	}
+	return p[:strings.LastIndexByte(p, '/')]
+}
 
 func (w *walker) line() int { return 0 }
 

@@ -378,6 +378,9 @@ func (x *xmlWalker) text(c *class, m *member, text string) error {
 		return x.ncname(c, m, strings.TrimSpace(text))
 	}
 	text = m.fromXML(text)
+	if m.kind == kindDateTime {
+		text = string(x.zoned(m, []byte(text)))
+	}
 	if problem := m.problem([]byte(text)); problem != "" {
 		return x.broken("value", "%s must be %s", m.name, problem)
 	}
@@ -418,6 +421,8 @@ func (x *xmlWalker) pointer() string {
 	}
 	return b.String()
 }
+
+func (x *xmlWalker) ofObject(uint64) string { return x.pointer() }
 
 func (x *xmlWalker) line() int { return x.lineN }
 

@@ -245,7 +245,7 @@ func (s *records) record() error {
 		if len(f.b) > maxName {
 			return s.bad("", "record-name", "an identifier has more than %d bytes", maxName)
 		}
-		if badCharacter(string(f.b)) {
+		if badCharacter(f.b) {
 			return s.bad("", "record-name", "an identifier has control characters")
 		}
 	}
@@ -349,7 +349,7 @@ func (s *records) marks(m *model.Marks, c *recContest, here func() string) error
 			if p.writeIn && !s.want.Definition.Contests[m.Contest].Options[n].WriteIn {
 				return s.bad(here()+"/CVRWriteIn", "record-write-in", "a name is written in at an option that is not a write-in")
 			}
-			if len(p.text.b) > maxName || badCharacter(string(p.text.b)) {
+			if len(p.text.b) > maxName || badCharacter(p.text.b) {
 				return s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes, or control characters", maxName)
 			}
 			m.Positions = append(m.Positions, model.Position{Option: n, Indicated: p.indicated, Allocable: p.allocable,

@@ -3,6 +3,7 @@ package cdf
 import (
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // Validate checks a document that was built or changed in code: classes and
@@ -53,6 +54,9 @@ func (d *Document) formOf(o *Object, v *value) error {
 		return d.bad(o, m.name, "type", "%s must be one value", m.name)
 	}
 	for _, s := range v.text {
+		if !utf8.ValidString(s) {
+			return d.bad(o, m.name, "value", "%s must be UTF-8", m.name)
+		}
 		if m.kind != kindID && m.kind != kindRef && badCharacter(s) {
 			return d.bad(o, m.name, "value", "%s must not have control characters, which XML cannot hold", m.name)
 		}

@@ -148,14 +148,17 @@ func isBase64(b []byte) bool {
 	return true
 }
 
-// badCharacter reports whether text has a character that XML 1.0 cannot hold.
-func badCharacter(text string) bool {
-	for _, r := range text {
-		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+// badCharacter reports whether text, which is UTF-8, has a character that XML
+// 1.0 cannot hold.
+func badCharacter[T string | []byte](text T) bool {
+	for i := range len(text) {
+		c := text[i]
+		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' ||
+			c == 0xEF && i+2 < len(text) && text[i+1] == 0xBF && text[i+2] >= 0xBE { // U+FFFE, U+FFFF
 			return true
 		}
 	}
-	return !utf8.ValidString(text)
+	return false
 }
 
 // fromXML turns the text of an element or attribute into the JSON form: what

@@ -112,7 +112,7 @@ func (d *Document) contests(e *Object) error {
 		for _, o := range append(c.List("ContestSelection"), c.List("ContestOption")...) {
 			writeIn, _ := o.Bool("IsWriteIn")
 			candidates := o.Class() == "CandidateSelection" || o.Class() == "CandidateOption"
-			if candidates && !writeIn && len(o.Refs("CandidateIds")) == 0 {
+			if d.Format != CVR && candidates && !writeIn && len(o.Refs("CandidateIds")) == 0 {
 				return d.bad(o, "", "option-empty", "the option is neither a candidate nor a write-in")
 			}
 		}

@@ -15,7 +15,10 @@
 // quote votes. It does not interpret a document: tallying belongs to others.
 package cdf
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // Reader reads and makes documents. It is safe for concurrent use.
 type Reader struct {
@@ -23,21 +26,32 @@ type Reader struct {
 	bd, cvr *schema
 }
 
-// New returns a reader.
+// New returns a reader. All readers have the same schemas, so that documents
+// of one can be put together with those of another.
 func New() (*Reader, error) {
-	r := &Reader{schemas: map[Format]*schema{}}
+	s, err := schemas()
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{schemas: s, bd: s[BD], cvr: s[CVR]}, nil
+}
+
+// schemas parses the tables of classes, once; nothing changes them afterwards.
+var schemas = sync.OnceValues(parseSchemas)
+
+func parseSchemas() (map[Format]*schema, error) {
+	all := map[Format]*schema{}
 	for f, std := range standards() {
 		s, err := parseSchema(f, std)
 		if err != nil {
 			return nil, fmt.Errorf("cannot use the classes of %s: %w", f, err)
 		}
-		r.schemas[f] = s
+		all[f] = s
 	}
-	r.bd, r.cvr = r.schemas[BD], r.schemas[CVR]
 	for path, at := range cvrSlots() {
-		if err := r.cvr.want(path, at); err != nil {
+		if err := all[CVR].want(path, at); err != nil {
 			return nil, err
 		}
 	}
-	return r, nil
+	return all, nil
 }

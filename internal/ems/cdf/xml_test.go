@@ -210,25 +210,25 @@ func TestFaultsOfRecordsInXMLHavePointerAndLine(t *testing.T) {
 		_, _, err := ballots(t, apply(t, good, c), ReadOptions{})
 		wantFinding(t, err, verdict.ContentInvalid, "c#", "rule "+c.rule, c.where, "line ")
 	}
-	big := bytes.Replace(good, []byte("<UniqueId>one<"), []byte("<UniqueId>"+strings.Repeat("x", 8<<20)+"<"), 1)
+	big := bytes.Replace(good, []byte("<UniqueId>one<"), []byte("<UniqueId>"+strings.Repeat("x", 6<<20)+"<"), 1)
 	_, _, err = ballots(t, big, ReadOptions{})
 	wantFinding(t, err, verdict.OverLimit, "4 MiB")
 	// As many records as one likes may be large in all.
-	image := "<BallotImage><Image>" + strings.Repeat("AAAA", 1<<18) + "</Image></BallotImage><BallotStyleId>"
+	image := "<BallotImage><Image>" + strings.Repeat("AAAA", 1<<19) + "</Image></BallotImage><BallotStyleId>"
 	one := good[bytes.Index(good, []byte("<CVR>")) : bytes.Index(good, []byte("</CVR>"))+6]
 	one = bytes.Replace(one, []byte("<BallotStyleId>"), []byte(image), 1)
 	var many bytes.Buffer
 	many.Write(good[:bytes.Index(good, []byte("<CVR>"))])
-	for i := range 30 {
+	for i := range 9 {
 		r := bytes.ReplaceAll(one, []byte(">one<"), []byte(fmt.Sprintf(">r%d<", i)))
 		many.Write(bytes.ReplaceAll(r, []byte(`ObjectId="s`), []byte(fmt.Sprintf(`ObjectId="r%ds`, i))))
 	}
 	doc := many.Bytes()
-	for i := range 30 { // the pointer to the current snapshot
+	for i := range 9 { // the pointer to the current snapshot
 		doc = bytes.Replace(doc, []byte("<CurrentSnapshotId>s2<"), []byte(fmt.Sprintf("<CurrentSnapshotId>r%ds2<", i)), 1)
 	}
 	doc = append(doc, good[bytes.Index(good, []byte("</CVR>"))+6:]...)
-	if got, _, err := ballots(t, doc, ReadOptions{}); err != nil || len(got) != 30 {
+	if got, _, err := ballots(t, doc, ReadOptions{}); err != nil || len(got) != 9 {
 		t.Errorf("%d, %v", len(got), err)
 	}
 }

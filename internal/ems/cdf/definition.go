@@ -2,6 +2,7 @@ package cdf
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strconv"
 
@@ -91,11 +92,17 @@ type bdContent struct {
 	OrderedContent          []bdContent
 }
 
-// Definition reads a BallotDefinition document of one election. Faults are
-// findings: content-invalid, or over-limit.
+// Definition reads a BallotDefinition document of one election, JSON or XML.
+// Faults are findings: content-invalid, or over-limit.
 func (r *Reader) Definition(file string, data []byte) (*model.Definition, error) {
 	if len(data) > MaxDefinition {
 		return nil, verdict.New(verdict.OverLimit, file, "a ballot definition may have %d MiB", MaxDefinition>>20)
+	}
+	if enc, _ := detect(file, bytes.NewReader(data), 0, nil); enc == XML {
+		var err error
+		if data, err = r.asJSON(file, data); err != nil {
+			return nil, err
+		}
 	}
 	b := newBudget(file, bytes.NewReader(data))
 	w := newWalker(newChecker(file, r.bd, b), b)
@@ -108,6 +115,17 @@ func (r *Reader) Definition(file string, data []byte) (*model.Definition, error)
 	}
 	d := definition{file: file, rep: &rep, contests: map[string]int{}, units: map[string]int{}, options: map[string]int{}, candidates: map[string]string{}}
 	return d.build()
+}
+
+// asJSON writes a definition in XML as JSON; pointers are the same in both.
+func (r *Reader) asJSON(file string, data []byte) ([]byte, error) {
+	d, _, err := r.ReadDocument(context.Background(), file, bytes.NewReader(data), ReadOptions{Format: BD, Encoding: XML})
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = d.WriteJSON(&b)
+	return b.Bytes(), err
 }
 
 // definition turns a document whose shape was checked into the model.

@@ -53,9 +53,12 @@ func TestReportBuiltInCodeIsValidInBothEncodings(t *testing.T) {
 		t.Fatal(err)
 	}
 	bothWays(t, "results", d)
-	if roots := d.Roots(); len(roots) != 1 || roots[0].ID() != "county" || roots[0].Class() != "ReportingUnit" {
-		t.Errorf("%v", roots)
+	if root, err := d.OneRoot(); err != nil || root.ID() != "county" || root.Class() != "ReportingUnit" {
+		t.Errorf("%v %v", root, err)
 	}
+	d.Root.Append("GpUnit", d.New("ReportingUnit").Set("@id", "p3").Set("Type", "precinct"))
+	_, err := d.OneRoot()
+	wantFinding(t, err, verdict.ContentInvalid, "#/GpUnit", "rule unit-root", "found 2")
 	var none *Object
 	if none.Object("Name").List("Text") != nil || none.Str("x") != "" || none.Pointer() != "" || none.Text("Name") != "" || none.Parent() != nil || none.Line() != 0 {
 		t.Error("an absent object has members")

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +167,39 @@ func fuzzDocument(t *testing.T, r *Reader, doc []byte, opt ReadOptions) {
 
 var lenientRules = []string{"bom", "type-missing", "type-short", "type-base", "namespace-draft", "zone-missing", "id-shared", "selection-candidate",
 	"person-missing", "unique-id-missing", "style-missing", "unit-missing"}
+
+// The closed list of deviations is that of FORMAT.md and of the code.
+func TestFormatListsEveryDeviation(t *testing.T) {
+	doc, err := os.ReadFile("../FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(doc), "### 1.7 Lenient")
+	table, _, _ = strings.Cut(table, "### 1.8")
+	var listed, used []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|").FindAllStringSubmatch(table, -1) {
+		listed = append(listed, m[1])
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		src, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?:lenient\.add|lenient\.addAt|note)\(.*?"([a-z]+(?:-[a-z]+)*)", `).FindAllStringSubmatch(string(src), -1) {
+			used = append(used, m[1])
+		}
+	}
+	slices.Sort(used)
+	slices.Sort(listed)
+	want := slices.Sorted(slices.Values(lenientRules))
+	if !slices.Equal(listed, want) || !slices.Equal(slices.Compact(used), want) {
+		t.Errorf("FORMAT.md: %v\ncode: %v\ntest: %v", listed, slices.Compact(used), want)
+	}
+}
 
 const tinyResults = `{"@type":"ElectionResults.ElectionReport","Format":"summary-contest","GeneratedDate":"2026-11-04T00:00:00Z","Issuer":"i","IssuerAbbreviation":"i",
 "SequenceStart":1,"SequenceEnd":1,"Status":"certified","VendorApplicationId":"v","GpUnit":[{"@type":"ElectionResults.ReportingUnit","@id":"p 1","Type":"precinct"}],

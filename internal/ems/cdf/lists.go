@@ -103,7 +103,7 @@ func (l *lists) election(s *records) error {
 			return s.c.brokenAt(at+"/VotesAllowed", "list-votes-allowed", "the definition allows %d", d.VotesAllowed)
 		}
 		for j, o := range c.options {
-			k, ok := s.options[n][o.id]
+			k, ok := s.option(n, []byte(o.id))
 			if !ok {
 				return s.c.brokenAt(at+"/ContestSelection/"+strconv.Itoa(j), "list-option", "the definition has no such option in this contest")
 			}
@@ -215,7 +215,8 @@ func (s *records) finish() error {
 			return s.c.brokenAt("/Election/0/Contest", "reference", "the records use the contest %q, which the report does not list", c.ID)
 		}
 		for k, used := range s.used.options[n] {
-			if used && !s.listed(c.Options[k].ID, "Selection") {
+			plain, qualified := strings.CutPrefix(c.Options[k].ID, c.ID+"/")
+			if used && !s.listed(c.Options[k].ID, "Selection") && (s.c.lenient == nil || !qualified || !s.listed(plain, "Selection")) {
 				return s.c.brokenAt("/Election/0/Contest", "reference", "the records use an option of contest %q that the report does not list", c.ID)
 			}
 		}

@@ -73,9 +73,19 @@ func (d *Document) units(ids map[string]*Object) error {
 	return nil
 }
 
-// Roots returns the reporting units that no other is composed of. A definition
-// for [Reader.Definition] must have exactly one (rule unit-root); the standards
-// do not ask for that.
+// OneRoot returns the only reporting unit that no other is composed of, or a
+// finding (rule unit-root). A definition for [Reader.Definition] must have one;
+// the standards do not ask for that, and their own samples have several, which
+// is why no document is refused for it when it is read.
+func (d *Document) OneRoot() (*Object, error) {
+	roots := d.Roots()
+	if len(roots) != 1 {
+		return nil, d.bad(d.Root, "GpUnit", "unit-root", "exactly one reporting unit must stand above all others, found %d without one above", len(roots))
+	}
+	return roots[0], nil
+}
+
+// Roots returns the reporting units that no other is composed of.
 func (d *Document) Roots() []*Object {
 	below := map[string]bool{}
 	units := d.Root.List("GpUnit")

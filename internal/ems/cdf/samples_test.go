@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"sallyport/internal/ems/model"
+	"sallyport/internal/ems/tally"
 	"sallyport/internal/testtool"
 )
 
@@ -154,6 +156,88 @@ func TestSharedIdentifiersAreToldApart(t *testing.T) {
 		t.Errorf("%v", o)
 	}
 	bothWays(t, "votingworks", d)
+}
+
+// The records of that system, read as they are, give the result that its maker
+// states (ORIGIN of the data).
+func TestRecordsWithSharedIdentifiersGiveTheirResult(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(testtool.Shared(t, "votingworks", "two-party-primary", "castVoteRecords", "generated"), "*", "*.json"))
+	if err != nil || len(files) != 112 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	var docs [][]byte
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, data)
+	}
+	d, _, err := reader(t).ReadDocument(context.Background(), "r", bytes.NewReader(docs[0]), ReadOptions{Lenient: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	def := definitionOf(d.Root)
+	counter := tally.NewCounter(def)
+	shared := 0
+	for i, doc := range docs {
+		dev, err := reader(t).ReadRecords(context.Background(), "r", bytes.NewReader(doc), Want{Definition: def, ElectionID: def.IDs[0]}, ReadOptions{Lenient: true},
+			func(b *model.Ballot) error { return counter.Add(b, 0) })
+		if err != nil {
+			t.Fatalf("%s: %v", files[i], err)
+		}
+		for _, x := range dev {
+			if x.Rule == "id-shared" {
+				shared++
+			}
+		}
+	}
+	tl, err := counter.Result()
+	if err != nil || tl.Ballots != 112 || shared < 112 {
+		t.Fatalf("%v %v %d", tl, err, shared)
+	}
+	want := map[string]int64{"best-animal-mammal/fox": 36, "best-animal-mammal/horse": 4, "best-animal-mammal/otter": 4, "best-animal-fish/salmon": 44, "best-animal-fish/seahorse": 4}
+	got := map[string]int64{}
+	for i, c := range def.Contests {
+		for j, o := range c.Options {
+			if _, ok := want[o.ID]; ok {
+				got[o.ID] = tl.Contests[i].Total.Votes[j]
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// definitionOf makes a definition of what a report lists: each contest on each style.
+func definitionOf(report *Object) *model.Definition {
+	e := report.List("Election")[0]
+	d := &model.Definition{IDs: []string{e.ID()}, Test: true}
+	for _, u := range report.List("GpUnit") {
+		d.Precincts = append(d.Precincts, model.Precinct{ID: u.ID()})
+	}
+	for _, c := range e.List("Contest") {
+		n, ok := c.Int("VotesAllowed")
+		if !ok {
+			n = 1
+		}
+		contest := model.Contest{ID: c.ID(), VotesAllowed: int(n)}
+		for _, o := range c.List("ContestSelection") {
+			writeIn, _ := o.Bool("IsWriteIn")
+			contest.Options = append(contest.Options, model.Option{ID: o.ID(), WriteIn: writeIn})
+		}
+		d.Contests = append(d.Contests, contest)
+	}
+	style := model.Style{IDs: []string{"1M", "2F"}}
+	for i := range d.Contests {
+		style.Contests = append(style.Contests, i)
+	}
+	for i := range d.Precincts {
+		style.Precincts = append(style.Precincts, i)
+	}
+	d.Styles = []model.Style{style}
+	return d
 }
 
 // bothWays writes a document in both encodings, has the published schemas judge

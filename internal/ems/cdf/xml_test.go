@@ -232,3 +232,16 @@ func TestFaultsOfRecordsInXMLHavePointerAndLine(t *testing.T) {
 		t.Errorf("%d, %v", len(got), err)
 	}
 }
+
+func TestDefinitionInXMLIsTheSameDefinition(t *testing.T) {
+	doc := written(t, header(t).Source, XML)
+	got, err := reader(t).Definition("d.xml", doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(smallDefinition(t), got); diff != "" {
+		t.Error(diff)
+	}
+	_, err = reader(t).Definition("d.xml", bytes.Replace(doc, []byte("<VotesAllowed>2<"), []byte("<VotesAllowed>0<"), 1))
+	wantFinding(t, err, verdict.ContentInvalid, "d.xml#/Election/0/Contest/0/VotesAllowed", "rule votes-allowed")
+}

@@ -98,34 +98,20 @@ func (r *Reader) Definition(file string, data []byte) (*model.Definition, error)
 	if len(data) > MaxDefinition {
 		return nil, verdict.New(verdict.OverLimit, file, "a ballot definition may have %d MiB", MaxDefinition>>20)
 	}
-	if enc, _ := detect(file, bytes.NewReader(data), 0, nil); enc == XML {
-		var err error
-		if data, err = r.asJSON(file, data); err != nil {
-			return nil, err
-		}
-	}
-	b := newBudget(file, bytes.NewReader(data))
-	w := newWalker(newChecker(file, r.bd, b), b)
-	if err := w.document(); err != nil {
-		return nil, err
-	}
-	var rep bdReport
-	if err := json.Unmarshal(data, &rep); err != nil {
-		return nil, w.failed(err)
-	}
-	d := definition{file: file, rep: &rep, contests: map[string]int{}, units: map[string]int{}, options: map[string]int{}, candidates: map[string]string{}}
-	return d.build()
-}
-
-// asJSON writes a definition in XML as JSON; pointers are the same in both.
-func (r *Reader) asJSON(file string, data []byte) ([]byte, error) {
-	d, _, err := r.ReadDocument(context.Background(), file, bytes.NewReader(data), ReadOptions{Format: BD, Encoding: XML})
+	doc, _, err := r.ReadDocument(context.Background(), file, bytes.NewReader(data), ReadOptions{Format: BD})
 	if err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	err = d.WriteJSON(&b)
-	return b.Bytes(), err
+	var asJSON bytes.Buffer
+	if err := doc.WriteJSON(&asJSON); err != nil {
+		return nil, err
+	}
+	var rep bdReport
+	if err := json.Unmarshal(asJSON.Bytes(), &rep); err != nil {
+		return nil, fmt.Errorf("cannot use %q: %w", file, err)
+	}
+	d := definition{file: file, rep: &rep, contests: map[string]int{}, units: map[string]int{}, options: map[string]int{}, candidates: map[string]string{}}
+	return d.build()
 }
 
 // definition turns a document whose shape was checked into the model.

@@ -86,7 +86,7 @@ func (l *lists) leave(at slot, s *records) error {
 // called that, and not a report with unknown contests.
 func (l *lists) election(s *records) error {
 	if l.elections > 1 {
-		return s.c.brokenAt("/Election", "election-count", "the report must be about one election")
+		return broken(s.c.file, "/Election", 0, "election-count", "the report must be about one election")
 	}
 	if l.id != s.want.ElectionID && !slices.Contains(l.codes, s.want.ElectionID) {
 		return verdict.New(verdict.WrongElection, s.c.file+"#/Election/0", "the report is about the election %q, the package about %q", l.id, s.want.ElectionID)
@@ -96,19 +96,19 @@ func (l *lists) election(s *records) error {
 		at := "/Election/0/Contest/" + strconv.Itoa(i)
 		n, ok := s.contests[c.id]
 		if !ok {
-			return s.c.brokenAt(at, "list-contest", "the definition has no such contest")
+			return broken(s.c.file, at, 0, "list-contest", "the definition has no such contest")
 		}
 		d := &s.want.Definition.Contests[n]
 		if c.allowed >= 0 && c.allowed != int64(d.VotesAllowed) || c.allowed < -1 {
-			return s.c.brokenAt(at+"/VotesAllowed", "list-votes-allowed", "the definition allows %d", d.VotesAllowed)
+			return broken(s.c.file, at+"/VotesAllowed", 0, "list-votes-allowed", "the definition allows %d", d.VotesAllowed)
 		}
 		for j, o := range c.options {
 			k, ok := s.option(n, []byte(o.id))
 			if !ok {
-				return s.c.brokenAt(at+"/ContestSelection/"+strconv.Itoa(j), "list-option", "the definition has no such option in this contest")
+				return broken(s.c.file, at+"/ContestSelection/"+strconv.Itoa(j), 0, "list-option", "the definition has no such option in this contest")
 			}
 			if o.writeIn != d.Options[k].WriteIn {
-				return s.c.brokenAt(at+"/ContestSelection/"+strconv.Itoa(j), "list-write-in", "the definition says otherwise whether this is a write-in")
+				return broken(s.c.file, at+"/ContestSelection/"+strconv.Itoa(j), 0, "list-write-in", "the definition says otherwise whether this is a write-in")
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func (s *records) use(names map[string]string, id []byte, pointer string) error 
 // finish checks the references from records to the report's own lists.
 func (s *records) finish() error {
 	if s.list.test && !s.want.Definition.Test {
-		return s.c.brokenAt("/OtherReportType", "test-votes", "the report is marked as a test, the election's definition is not")
+		return broken(s.c.file, "/OtherReportType", 0, "test-votes", "the report is marked as a test, the election's definition is not")
 	}
 	for id, pointer := range s.used.elections {
 		if id != s.list.id {
@@ -205,19 +205,19 @@ func (s *records) finish() error {
 	}{{s.used.devices, "ReportingDevice"}, {s.used.units, "GpUnit"}, {s.used.parties, "Party"}} {
 		for id, pointer := range set.names {
 			if !s.c.ids[id].is(func(c *class) bool { return c.name == set.class }) {
-				return s.c.brokenAt(pointer, "reference", "this must refer to a %s of the report", set.class)
+				return broken(s.c.file, pointer, 0, "reference", "this must refer to a %s of the report", set.class)
 			}
 		}
 	}
 	for n, used := range s.used.contests {
 		c := &s.want.Definition.Contests[n]
 		if used && !s.listed(c.ID, "Contest") {
-			return s.c.brokenAt("/Election/0/Contest", "reference", "the records use the contest %q, which the report does not list", c.ID)
+			return broken(s.c.file, "/Election/0/Contest", 0, "reference", "the records use the contest %q, which the report does not list", c.ID)
 		}
 		for k, used := range s.used.options[n] {
 			plain, qualified := strings.CutPrefix(c.Options[k].ID, c.ID+"/")
 			if used && !s.listed(c.Options[k].ID, "Selection") && (s.c.lenient == nil || !qualified || !s.listed(plain, "Selection")) {
-				return s.c.brokenAt("/Election/0/Contest", "reference", "the records use an option of contest %q that the report does not list", c.ID)
+				return broken(s.c.file, "/Election/0/Contest", 0, "reference", "the records use an option of contest %q that the report does not list", c.ID)
 			}
 		}
 	}

@@ -100,6 +100,9 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // schemaOf finds out the format of a document.
 func (r *Reader) schemaOf(file string, data []byte, enc Encoding, opt ReadOptions) (*schema, error) {
 	name, names, err := r.rootOf(file, data, enc, opt.Lenient)
+	if err != nil && opt.Format != 0 {
+		return r.schemas[opt.Format], nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -210,8 +210,9 @@ func (w *walker) anyOf(m *member, classes []*class, at slot) error {
 	if err != nil {
 		return w.failed(err)
 	}
-	raw = bytes.Clone(raw)
-	part := &walker{checker: w.checker, dec: jsontext.NewDecoder(bytes.NewReader(raw)), base: before}
+	// A decoder of a bytes.Buffer parses in place: nested parts are not copied.
+	// raw stays as it is until w.dec goes on, which is after the part.
+	part := &walker{checker: w.checker, dec: jsontext.NewDecoder(bytes.NewBuffer(raw)), base: before}
 	w.at = part
 	defer func() { w.at = w }()
 	name, names, err := shapeOf(raw)
@@ -272,7 +273,7 @@ func (c *class) fits(names map[string]bool) bool {
 // shapeOf returns the member "@type" and the names of the members of an object
 // whose syntax was checked.
 func shapeOf(raw []byte) (name string, names map[string]bool, err error) {
-	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	d := jsontext.NewDecoder(bytes.NewBuffer(raw))
 	if _, err := d.ReadToken(); err != nil {
 		return "", nil, err
 	}

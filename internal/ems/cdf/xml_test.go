@@ -128,8 +128,15 @@ func TestEveryFaultOfXMLIsRefused(t *testing.T) {
 			}
 		})
 	}
+	many := strings.Replace(tinyXML, "<Issuer>", "<Issuer"+strings.Repeat(` a="b"`, 20_000)+">", 1)
+	_, _, err := readXML(t, many, ReadOptions{})
+	wantFinding(t, err, verdict.OverLimit, "64 KiB")
+	long := strings.Replace(tinyXML, "<!-- a", "<!-- "+strings.Repeat("a", 100_000), 1)
+	if _, _, err := readXML(t, strings.Replace(long, "n &amp; m", "<![CDATA["+strings.Repeat("a", 100_000)+"]]>", 1), ReadOptions{}); err != nil {
+		t.Error(err)
+	}
 	nested := strings.Replace(tinyXML, "<SequenceStart>", "<OfficeGroup>"+strings.Repeat("<Name>x</Name><SubOfficeGroup>", 5000), 1)
-	_, _, err := readXML(t, nested, ReadOptions{})
+	_, _, err = readXML(t, nested, ReadOptions{})
 	wantFinding(t, err, verdict.ContentInvalid, "rule depth")
 }
 

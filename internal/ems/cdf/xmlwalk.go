@@ -39,7 +39,7 @@ type prefix struct {
 }
 
 func newXMLWalker(c *checker, r io.Reader) *xmlWalker {
-	x := &xmlWalker{checker: c, dec: xml.NewDecoder(r)}
+	x := &xmlWalker{checker: c, dec: xml.NewDecoder(&tagLimit{file: c.file, r: r})}
 	c.at = x
 	return x
 }

@@ -200,6 +200,17 @@ func (p *tableParser) resolve(m *member, t string) error {
 	return nil
 }
 
+// member returns the member of a name. A class has so few that looking at each
+// is faster than a map.
+func (c *class) member(name []byte) *member {
+	for _, m := range c.order {
+		if string(name) == m.name {
+			return m
+		}
+	}
+	return nil
+}
+
 // missing returns the first member of the bits.
 func (c *class) missing(bits uint64) *member {
 	for _, m := range c.order {

@@ -97,7 +97,7 @@ func (w *walker) members(c *class) (seen uint64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		m := c.members[string(text)]
+		m := c.member(text)
 		if m == nil {
 			return 0, w.broken("member-unknown", "the standard has no such member in %s", c.name)
 		}

@@ -48,6 +48,11 @@ func TestSeedsAreGoodDocuments(t *testing.T) {
 	if err != nil || n != 1 {
 		t.Errorf("%d records, %v", n, err)
 	}
+	for _, doc := range []string{tiny, tinyReport, tinyResults, tinyXML} {
+		if _, _, err := reader(t).ReadDocument(context.Background(), "d", strings.NewReader(doc), ReadOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // Whatever the bytes are, a definition is refused with a finding or can be

@@ -16,6 +16,7 @@ import (
 	"sallyport/internal/ems/model"
 	"sallyport/internal/ems/tally"
 	"sallyport/internal/testtool"
+	"sallyport/internal/verdict"
 )
 
 // sample reads a file of others, leniently when it is not on the standard.
@@ -376,5 +377,57 @@ func TestJetsonsDefinitionInBothEncodings(t *testing.T) {
 	}
 	if diff := cmp.Diff(x, y); diff != "" || len(x) < 250 {
 		t.Errorf("%d values: %s", len(x), diff)
+	}
+}
+
+// Whatever text, numbers and identifiers a document has, both encodings keep
+// them, and the published schemas accept what is written.
+func TestUnusualValuesSurviveBothEncodings(t *testing.T) {
+	d := tinyCVR(t)
+	odd := " <a href=\"x\">&amp;'\r\n\t]]> \u00a0\u2028 \U0001F5F3 "
+	d.Root.Set("Notes", odd)
+	device := d.Root.List("ReportingDevice")[0].Append("Notes", "").Append("Notes", odd)
+	d.Root.Append("ReportingDevice", d.New("ReportingDevice").Set("@id", "1 / \u4e2d\u6587 _x0041_ \x00"))
+	d.Root.Append("ReportGeneratingDeviceIds", "1 / \u4e2d\u6587 _x0041_ \x00")
+	d.Root.List("GpUnit")[0].Set("ReportingDeviceIds", []string{device.ID(), "1 / \u4e2d\u6587 _x0041_ \x00"})
+	cvr := d.Root.List("CVR")[0]
+	cvr.Append("BallotImage", d.New("ImageData").Set("Location", "file:a/b%20c.png").Set("Hash", d.New("Hash").Set("Type", "sha-256").Set("Value", "00")).
+		Set("Image", d.New("Image").Set("Data", "QUJDRA==").Set("FileName", odd).Set("MimeType", "image/png")))
+	snap := cvr.List("CVRSnapshot")[0]
+	snap.Append("Annotation", d.New("Annotation").Append("AdjudicatorName", odd).Append("AdjudicatorName", "b").Set("TimeStamp", "2026-11-03T20:00:00.125-05:00"))
+	position := snap.List("CVRContest")[0].List("CVRContestSelection")[0].List("SelectionPosition")[0]
+	position.Set("FractionalVotes", "1/3").Set("MarkMetricValue", []string{"0.5", "x y"}).Set("Status", []string{"adjudicated", "other"}).Set("OtherStatus", odd)
+	bothWays(t, "cvr", d)
+
+	b, _, err := reader(t).ReadDocument(context.Background(), "d", strings.NewReader(tiny), ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hours := b.New("Hours").Set("Label", odd).Set("StartTime", "08:00:00-05:00").Set("EndTime", "20:00:00Z").Set("Day", "monday")
+	where := b.New("LatLng").Set("Latitude", "-41.250").Set("Longitude", "1.5e2").Set("Label", "l")
+	b.Root.List("Election")[0].Set("ContactInformation", b.New("ContactInformation").Set("Label", odd).Set("LatLng", where).
+		Append("Uri", b.New("AnnotatedUri").Set("Content", "https://example.org/?a=1&b=2").Set("Annotation", "<x>")).
+		Append("Email", b.New("AnnotatedString").Set("Content", odd)).
+		Append("Schedule", b.New("Schedule").Append("Hours", hours).Set("StartDate", "2026-10-01").Set("IsSubjectToChange", false)))
+	b.Root.Append("Shape", b.New("Shape").Set("@id", "-").Set("ShapeType", "ellipse").Set("FillColor", "00ff7f").Set("StrokeWidth", "0.50"))
+	b.Root.Append("Party", b.New("Coalition").Set("@id", "co").Set("Name", b.New("InternationalizedText").Append("Text", b.New("LanguageString").Set("Language", "zh-Hant").Set("Content", odd))))
+	bothWays(t, "definition", b)
+
+	e, _, err := reader(t).ReadDocument(context.Background(), "d", strings.NewReader(tinyResults), ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bothWays(t, "results", e)
+}
+
+// JSON alone has contests of no kind, and retention contests of nobody.
+func TestWhatXMLCannotSayIsRefused(t *testing.T) {
+	for class, rule := range map[string]string{"Contest": "xml-class", "RetentionContest": "member-missing"} {
+		d, _, err := reader(t).ReadDocument(context.Background(), "c.json", strings.NewReader(strings.Replace(tinyReport, "CVR.CandidateContest", "CVR."+class, 1)), ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFinding(t, d.WriteXML(&bytes.Buffer{}), verdict.ContentInvalid, "c.json#/Election/0/Contest/0", "(rule "+rule+")")
+		judge(t, class, CVR, JSON, written(t, d, JSON))
 	}
 }

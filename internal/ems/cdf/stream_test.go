@@ -43,10 +43,10 @@ func BenchmarkWriteRecords(b *testing.B) {
 
 // endless is a report of n records in XML, made while it is read.
 type endless struct {
-	head, record, tail []byte
-	n                  int
-	buf                bytes.Buffer
-	sample             func()
+	record, tail []byte
+	n            int
+	buf          bytes.Buffer
+	sample       func()
 }
 
 func (e *endless) Read(p []byte) (int, error) {

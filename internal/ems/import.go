@@ -126,7 +126,13 @@ func (c *Core) importRecords(ctx context.Context, p Package, row store.Package) 
 }
 
 // take stores the ballots that each gives, with their counts: all or none.
-func (c *Core) take(ctx context.Context, d *model.Definition, row store.Package, each func(add func(b *model.Ballot, from string) error) error) (_ store.Package, err error) {
+func (c *Core) take(ctx context.Context, d *model.Definition, row store.Package, each func(add func(b *model.Ballot, from string) error) error) (store.Package, error) {
+	return c.takeAs(ctx, d, func() store.Package { return row }, each)
+}
+
+// takeAs is take for a package that is known only when its ballots were read.
+func (c *Core) takeAs(ctx context.Context, d *model.Definition, as func() store.Package, each func(add func(b *model.Ballot, from string) error) error) (row store.Package, err error) {
+	row = as()
 	if err := c.complete(ctx, row.ElectionID, d); err != nil {
 		return row, err
 	}
@@ -144,6 +150,10 @@ func (c *Core) take(ctx context.Context, d *model.Definition, row store.Package,
 	}
 	if _, err := in.counter.Result(); err != nil {
 		return row, uncountable("manifest files", err)
+	}
+	row = as()
+	if have, ok, err := c.store.Package(ctx, row.Digest); err != nil || ok {
+		return have, err
 	}
 	row.Contests = int64(len(d.Contests))
 	row, err = c.store.AddBallots(ctx, row, load, in)

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"sallyport/internal/ems"
@@ -193,3 +195,5 @@ func TestArloSmallElection(t *testing.T) {
 		}
 	}
 }
+
+func fsOf(name string, data []byte) fs.FS { return fstest.MapFS{name: {Data: data}} }

@@ -179,7 +179,9 @@ func (g *generator) record(buf []byte, ballot int) []byte {
 	buf = append(buf, id[:]...)
 	buf = append(buf, `","CVRSnapshot":[{"@type":"CVR.CVRSnapshot","@id":"s-`...)
 	buf = append(buf, id[:]...)
-	buf = append(buf, `","Type":"original","CVRContest":[`...)
+	buf = append(buf, `","Type":"original","Status":["other"],"OtherStatus":"voting-method:`...)
+	buf = append(buf, methods[m]...)
+	buf = append(buf, `","CVRContest":[`...)
 	for n := range g.Contests {
 		if n > 0 {
 			buf = append(buf, ',')
@@ -216,7 +218,7 @@ func (g *generator) head() string {
 		if i > 0 {
 			s += ","
 		}
-		s += `{"@type":"CVR.ReportingDevice","@id":"scanner-` + m + `","Code":[{"@type":"CVR.Code","Type":"other","OtherType":"voting-method","Value":"` + m + `"}]}`
+		s += `{"@type":"CVR.ReportingDevice","@id":"scanner-` + m + `"}`
 	}
 	s += `],"GpUnit":[{"@type":"CVR.GpUnit","@id":"county","Type":"other","OtherType":"county","ReportingDeviceIds":["scanner-` + methods[0] + `"]}`
 	for p := range g.Precincts {

@@ -1,12 +1,11 @@
 package cdf
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"slices"
 	"strconv"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"sallyport/internal/ems/model"
 )
@@ -24,11 +23,14 @@ const (
 	cvrStyle
 	cvrUnit
 	cvrUnique
+	cvrAudit
+	cvrPrePrinted
 	cvrCurrent
 	cvrParty
 	snapOpen
 	snapID
 	snapType
+	snapOther
 	contestOpen
 	contestID
 	contestOver
@@ -45,6 +47,7 @@ const (
 	posVotes
 	posRank
 	posFraction
+	posGenerated
 	writeInOpen
 	writeInText
 	electionOpen
@@ -65,15 +68,15 @@ func cvrSlots() map[string]slot {
 	return map[string]slot{
 		"CVR": cvrOpen, "CVR.BatchId": cvrBatch, "CVR.CreatingDeviceId": cvrDevice, "CVR.ElectionId": cvrElection,
 		"CVR.BallotSheetId": cvrSheet, "CVR.BallotStyleId": cvrStyle, "CVR.BallotStyleUnitId": cvrUnit,
-		"CVR.UniqueId": cvrUnique, "CVR.CurrentSnapshotId": cvrCurrent, "CVR.PartyIds": cvrParty,
-		"CVRSnapshot": snapOpen, "CVRSnapshot.@id": snapID, "CVRSnapshot.Type": snapType,
+		"CVR.UniqueId": cvrUnique, "CVR.BallotAuditId": cvrAudit, "CVR.BallotPrePrintedId": cvrPrePrinted, "CVR.CurrentSnapshotId": cvrCurrent, "CVR.PartyIds": cvrParty,
+		"CVRSnapshot": snapOpen, "CVRSnapshot.@id": snapID, "CVRSnapshot.Type": snapType, "CVRSnapshot.OtherStatus": snapOther,
 		"CVRContest": contestOpen, "CVRContest.ContestId": contestID, "CVRContest.Overvotes": contestOver,
 		"CVRContest.Undervotes": contestUnder, "CVRContest.WriteIns": contestWriteIns, "CVRContest.Status": contestStatus,
 		"CVRContestSelection": optionOpen, "CVRContestSelection.ContestSelectionId": optionID,
 		"CVRContestSelection.Rank": optionRank, "CVRContestSelection.TotalFractionalVotes": optionFraction,
 		"SelectionPosition": posOpen, "SelectionPosition.HasIndication": posIndication,
 		"SelectionPosition.IsAllocable": posAllocable, "SelectionPosition.NumberVotes": posVotes,
-		"SelectionPosition.Rank": posRank, "SelectionPosition.FractionalVotes": posFraction,
+		"SelectionPosition.Rank": posRank, "SelectionPosition.FractionalVotes": posFraction, "SelectionPosition.IsGenerated": posGenerated,
 		"CVRWriteIn": writeInOpen, "CVRWriteIn.Text": writeInText,
 		"Election": electionOpen, "Election.@id": electionID, "Election.Code": electionCode, "Code.Value": codeValue,
 		"Contest": listContest, "CandidateContest": listContest, "BallotMeasureContest": listContest,
@@ -96,19 +99,39 @@ type Want struct {
 	ElectionID string
 }
 
-// Records reads a CastVoteRecordReport and calls each for every cast vote
-// record, in the document's order. The ballot is valid only during the call.
-// Memory does not grow with the document. Faults are findings: content-invalid,
-// wrong-election, or over-limit; they may come after records that were good.
+// Records reads a CastVoteRecordReport, JSON or XML, and calls each for every
+// cast vote record, in the document's order. The ballot is valid only during
+// the call. Memory does not grow with the document. Faults are findings:
+// content-invalid, wrong-election, or over-limit; they may come after records
+// that were good.
 func (r *Reader) Records(ctx context.Context, file string, doc io.Reader, want Want, each func(*model.Ballot) error) error {
-	b := newBudget(file, doc)
-	w := &walker{file: file, schema: r.cvr, dec: jsontext.NewDecoder(b), budget: b, stream: r.cvr.classes["CVR"]}
-	s := newRecords(ctx, w, want, each)
-	w.sink = s
-	if err := w.document(); err != nil {
-		return err
+	_, err := r.ReadRecords(ctx, file, doc, want, ReadOptions{}, each)
+	return err
+}
+
+// ReadRecords is Records with options; opt.Format is not used. A lenient reader
+// returns the deviations that it accepted, also when it fails.
+func (r *Reader) ReadRecords(ctx context.Context, file string, doc io.Reader, want Want, opt ReadOptions, each func(*model.Ballot) error) ([]Deviation, error) {
+	var lenient *deviations
+	if opt.Lenient {
+		lenient = &deviations{}
 	}
-	return s.finish()
+	b := newBudget(file, doc)
+	enc, src := detect(file, b, opt.Encoding, lenient)
+	c := newChecker(file, r.cvr, b)
+	c.lenient, c.stream = lenient, r.cvr.classes["CVR"]
+	s := newRecords(ctx, c, want, each)
+	c.sink = s
+	var err error
+	if enc == XML {
+		err = newXMLWalker(c, src).document()
+	} else {
+		err = newWalker(c, src).document()
+	}
+	if err == nil {
+		err = s.finish()
+	}
+	return lenient.found(), err
 }
 
 // records is the sink of a report. What a record refers to is checked against
@@ -116,7 +139,7 @@ func (r *Reader) Records(ctx context.Context, file string, doc io.Reader, want W
 // because a report may list its records first.
 type records struct {
 	ctx  context.Context
-	w    *walker
+	c    *checker
 	want Want
 	each func(*model.Ballot) error
 
@@ -125,27 +148,29 @@ type records struct {
 	styles   map[string]int
 	units    map[string]int
 
-	count  int // records so far
-	rec    record
-	ballot model.Ballot
-	votes  []int64
+	count int // records so far
+	rec   record
+	// unitSupplied: the current record does not name its unit itself.
+	unitSupplied bool
+	ballot       model.Ballot
+	votes        []int64
 
 	used usage
 	list lists
 }
 
-func newRecords(ctx context.Context, w *walker, want Want, each func(*model.Ballot) error) *records {
-	s := &records{ctx: ctx, w: w, want: want, each: each, contests: map[string]int{}, styles: map[string]int{}, units: map[string]int{}, used: newUsage(want.Definition)}
+func newRecords(ctx context.Context, c *checker, want Want, each func(*model.Ballot) error) *records {
+	s := &records{ctx: ctx, c: c, want: want, each: each, contests: map[string]int{}, styles: map[string]int{}, units: map[string]int{}, used: newUsage(want.Definition)}
 	most := 0
 	for i := range want.Definition.Contests {
-		c := &want.Definition.Contests[i]
-		s.contests[c.ID] = i
+		contest := &want.Definition.Contests[i]
+		s.contests[contest.ID] = i
 		m := map[string]int{}
-		for j := range c.Options {
-			m[c.Options[j].ID] = j
+		for j := range contest.Options {
+			m[contest.Options[j].ID] = j
 		}
 		s.options = append(s.options, m)
-		most = max(most, len(c.Options))
+		most = max(most, len(contest.Options))
 	}
 	for i, st := range want.Definition.Styles {
 		for _, id := range st.IDs {
@@ -168,6 +193,7 @@ func (s *records) enter(at slot) error {
 			}
 		}
 		s.rec.reset()
+		s.unitSupplied = false
 	case snapOpen:
 		s.rec.snapshot()
 	case contestOpen:
@@ -203,19 +229,27 @@ func (s *records) value(at slot, text []byte) {
 
 // bad is a finding about the current record.
 func (s *records) bad(pointer, rule, format string, args ...any) error {
-	return broken(s.w.file, "/CVR/"+strconv.Itoa(s.count)+pointer, rule, format, args...)
+	return s.c.brokenAt("/CVR/"+strconv.Itoa(s.count)+pointer, rule, format, args...)
 }
 
 // record checks one record that was read to its end, and hands it on.
 func (s *records) record() error {
 	r, b := &s.rec, &s.ballot
 	b.Reset()
+	if s.c.lenient != nil {
+		if err := s.supply(); err != nil {
+			return err
+		}
+	}
 	if len(r.unique.b) == 0 {
 		return s.bad("", "record-id", "the record must have a UniqueId, so that no ballot is counted twice")
 	}
 	for _, f := range []*field{&r.unique, &r.batch, &r.device, &r.sheet} {
 		if len(f.b) > maxName {
 			return s.bad("", "record-name", "an identifier has more than %d bytes", maxName)
+		}
+		if badCharacter(f.b) {
+			return s.bad("", "record-name", "an identifier has control characters")
 		}
 	}
 	var ok bool
@@ -236,6 +270,11 @@ func (s *records) record() error {
 			return err
 		}
 	}
+	if b.Current >= 0 {
+		if err := s.method(b); err != nil {
+			return err
+		}
+	}
 	if b.Current < 0 {
 		return s.bad("/CurrentSnapshotId", "record-current", "no snapshot of this record has this @id")
 	}
@@ -246,6 +285,23 @@ func (s *records) record() error {
 		return err
 	}
 	return s.each(b)
+}
+
+// methodPrefix begins an OtherStatus that says how the ballot was cast, which
+// SP 1500-103 has no member for.
+const methodPrefix = "voting-method:"
+
+// method takes over how the ballot was cast, if the current snapshot says it.
+func (s *records) method(b *model.Ballot) error {
+	name, ok := bytes.CutPrefix(s.rec.snaps[b.Current].other.b, []byte(methodPrefix))
+	if !ok {
+		return nil
+	}
+	if !model.IsMethod(string(name)) {
+		return s.bad("/CVRSnapshot/"+strconv.Itoa(b.Current)+"/OtherStatus", "record-method", "the voting method must be one of %q", model.Methods())
+	}
+	b.Method = s.used.intern(name)
+	return nil
 }
 
 // snapshot checks one snapshot and adds it to b.
@@ -282,7 +338,7 @@ func (s *records) snapshot(b *model.Ballot, style *model.Style, i int) error {
 		}
 		m := out.AddMarks(n)
 		m.Overvoted = c.over > 0 || c.overvoted
-		if err := s.marks(m, c, here); err != nil {
+		if err := s.marks(m, c, snap.kind, here); err != nil {
 			return err
 		}
 	}
@@ -290,11 +346,11 @@ func (s *records) snapshot(b *model.Ballot, style *model.Style, i int) error {
 }
 
 // marks checks the positions of one contest and adds them to m.
-func (s *records) marks(m *model.Marks, c *recContest, here func() string) error {
+func (s *records) marks(m *model.Marks, c *recContest, kind model.SnapshotType, here func() string) error {
 	for k := c.from; k < c.to; k++ {
 		o := &s.rec.options[k]
 		at := func() string { return here() + "/CVRContestSelection/" + strconv.Itoa(k-c.from) }
-		n, ok := s.options[m.Contest][string(o.id.b)]
+		n, ok := s.option(m.Contest, o.id.b)
 		if !ok {
 			return s.bad(at()+"/ContestSelectionId", "record-option", "this must name an option of this contest")
 		}
@@ -303,29 +359,65 @@ func (s *records) marks(m *model.Marks, c *recContest, here func() string) error
 				return s.bad(at()+"/ContestSelectionId", "record-option-repeated", "this contest lists the option already")
 			}
 		}
-		if o.fraction || o.rank > 1 || o.rank < 0 {
-			return s.bad(at(), "variation-unsupported", "ranked and fractional votes cannot be tallied here")
+		if o.fraction {
+			return s.bad(at(), "variation-unsupported", "fractional votes cannot be tallied here")
 		}
 		for l := o.from; l < o.to; l++ {
-			p := &s.rec.positions[l]
-			here := func() string { return at() + "/SelectionPosition/" + strconv.Itoa(l-o.from) }
-			if p.votes < 0 || p.votes > model.MaxVotes {
-				return s.bad(here()+"/NumberVotes", "record-votes", "the number of votes must be between 0 and %d", model.MaxVotes)
+			p, err := s.position(m.Contest, n, o, l, kind, func() string { return at() + "/SelectionPosition/" + strconv.Itoa(l-o.from) })
+			if err != nil {
+				return err
 			}
-			if p.fraction || p.rank > 1 || p.rank < 0 {
-				return s.bad(here(), "variation-unsupported", "ranked and fractional votes cannot be tallied here")
-			}
-			if p.writeIn && !s.want.Definition.Contests[m.Contest].Options[n].WriteIn {
-				return s.bad(here()+"/CVRWriteIn", "record-write-in", "a name is written in at an option that is not a write-in")
-			}
-			if len(p.text.b) > maxName {
-				return s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes", maxName)
-			}
-			m.Positions = append(m.Positions, model.Position{Option: n, Indicated: p.indicated, Allocable: p.allocable,
-				Votes: int(p.votes), WriteIn: p.writeIn, Text: string(p.text.b)})
+			m.Positions = append(m.Positions, p)
 		}
 	}
 	return nil
+}
+
+// position checks one position.
+func (s *records) position(contest, option int, o *recOption, l int, kind model.SnapshotType, here func() string) (model.Position, error) {
+	p, c := &s.rec.positions[l], &s.want.Definition.Contests[contest]
+	out := model.Position{Option: option, Indicated: p.indicated, Allocable: p.allocable, Generated: p.generated, WriteIn: p.writeIn}
+	if p.votes < 0 || p.votes > model.MaxVotes {
+		return out, s.bad(here()+"/NumberVotes", "record-votes", "the number of votes must be between 0 and %d", model.MaxVotes)
+	}
+	if p.fraction {
+		return out, s.bad(here(), "variation-unsupported", "fractional votes cannot be tallied here")
+	}
+	// A decision may have moved a written name to a candidate on the ballot.
+	if p.writeIn && !c.Options[option].WriteIn && kind != model.Modified {
+		return out, s.bad(here()+"/CVRWriteIn", "record-write-in", "a name is written in at an option that is not a write-in")
+	}
+	if len(p.text.b) > maxName || badCharacter(p.text.b) {
+		return out, s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes, or control characters", maxName)
+	}
+	rank := p.rank
+	if rank == 0 {
+		rank = o.rank
+	}
+	switch {
+	case c.Ranks == 0 && rank != 0 && rank != 1:
+		return out, s.bad(here()+"/Rank", "record-rank", "the contest is not ranked")
+	case c.Ranks > 0 && (rank < 1 || rank > int64(c.Ranks)):
+		return out, s.bad(here()+"/Rank", "record-rank", "the contest is ranked: each mark needs a rank between 1 and %d", c.Ranks)
+	case c.Ranks > 0:
+		out.Rank = int(rank)
+	}
+	if c.Ranks > 0 && out.Allocable == model.Unknown && !p.writeIn && s.c.lenient != nil {
+		s.c.lenient.addAt(s.c.file, "/CVR/"+strconv.Itoa(s.count), "allocable-unknown", "a mark in a ranked contest of which IsAllocable says unknown is taken for a vote")
+		out.Allocable = model.Yes
+	}
+	out.Votes, out.Text = int(p.votes), string(p.text.b)
+	return out, nil
+}
+
+// option returns the number of an option of a contest. Where options share
+// identifiers, the definition may tell them apart as a lenient document does.
+func (s *records) option(contest int, id []byte) (int, bool) {
+	n, ok := s.options[contest][string(id)]
+	if !ok && s.c.lenient != nil {
+		n, ok = s.options[contest][s.want.Definition.Contests[contest].ID+"/"+string(id)]
+	}
+	return n, ok
 }
 
 // counts applies the vote rule to the current snapshot and compares the
@@ -344,6 +436,9 @@ func (s *records) counts(b *model.Ballot) error {
 		}
 		said := &s.rec.contests[snap.from+j]
 		over := out.Overvotes > 0
+		if c.Ranks > 0 {
+			continue // devices count them by rank, in ways of their own
+		}
 		if said.over == 0 && over ||
 			said.under >= 0 && said.under != int64(out.Undervotes) ||
 			said.writeIns >= 0 && !over && said.writeIns != int64(out.WriteIns) {

@@ -2,8 +2,8 @@ package cdf
 
 import (
 	"bytes"
-
-	"github.com/go-json-experiment/json/jsontext"
+	"context"
+	"fmt"
 
 	"sallyport/internal/ems/election"
 	"sallyport/internal/ems/model"
@@ -13,26 +13,34 @@ import (
 // MaxDefinition is the most bytes of a ballot definition.
 const MaxDefinition = 16 << 20
 
-// Election reads a BallotDefinition document of one election (JSON): its shape
-// against the standard's schema, then the profile. The first fault is the
+// Election reads a BallotDefinition document of one election, JSON or XML: its
+// shape against the standard's schema, then the profile. The first fault is the
 // finding: content-invalid, or over-limit.
 func (r *Reader) Election(file string, data []byte) (*election.Valid, error) {
 	if len(data) > MaxDefinition {
 		return nil, verdict.New(verdict.OverLimit, file, "a ballot definition may have %d MiB", MaxDefinition>>20)
 	}
-	b := newBudget(file, bytes.NewReader(data))
-	w := &walker{file: file, schema: r.bd, dec: jsontext.NewDecoder(b), budget: b}
-	if err := w.document(); err != nil {
+	doc, _, err := r.ReadDocument(context.Background(), file, bytes.NewReader(data), ReadOptions{Format: BD})
+	if err != nil {
 		return nil, err
 	}
-	d, err := election.Read(data)
+	return elected(file, doc)
+}
+
+// elected takes a definition over from its document.
+func elected(file string, doc *Document) (*election.Valid, error) {
+	var asJSON bytes.Buffer
+	if err := doc.WriteJSON(&asJSON); err != nil {
+		return nil, err
+	}
+	d, err := election.Read(asJSON.Bytes())
 	if err != nil {
-		return nil, w.failed(err)
+		return nil, fmt.Errorf("cannot use %q: %w", file, err)
 	}
 	v, problems := d.Check()
 	if len(problems) > 0 {
 		p := problems[0]
-		return nil, broken(file, p.Pointer, p.Rule, "%s", p.Text)
+		return nil, broken(file, p.Pointer, 0, p.Rule, "%s", p.Text)
 	}
 	return v, nil
 }

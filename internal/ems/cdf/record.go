@@ -18,7 +18,7 @@ func (f *field) set(b []byte) { f.b = append(f.b[:0], b...) }
 // come in any order, so nothing is looked up before its end. Lists are flat
 // and refer to ranges of each other; all memory is reused.
 type record struct {
-	batch, device, election, sheet, style, unit, unique, current field
+	batch, device, election, sheet, style, unit, unique, current, audit, prePrinted field
 
 	parties   []string
 	snaps     []recSnapshot
@@ -29,6 +29,7 @@ type record struct {
 
 type recSnapshot struct {
 	id       field
+	other    field
 	kind     model.SnapshotType
 	from, to int // of contests
 }
@@ -51,11 +52,12 @@ type recPosition struct {
 	indicated, allocable model.Answer
 	votes, rank          int64
 	fraction, writeIn    bool
+	generated            bool
 	text                 field
 }
 
 func (r *record) reset() {
-	for _, f := range []*field{&r.batch, &r.device, &r.election, &r.sheet, &r.style, &r.unit, &r.unique, &r.current} {
+	for _, f := range []*field{&r.batch, &r.device, &r.election, &r.sheet, &r.style, &r.unit, &r.unique, &r.current, &r.audit, &r.prePrinted} {
 		f.b = f.b[:0]
 	}
 	r.parties, r.snaps, r.contests, r.options, r.positions = r.parties[:0], r.snaps[:0], r.contests[:0], r.options[:0], r.positions[:0]
@@ -76,7 +78,7 @@ func another[T any](s []T) ([]T, *T) {
 func (r *record) snapshot() {
 	var x *recSnapshot
 	r.snaps, x = another(r.snaps)
-	*x = recSnapshot{id: field{x.id.b[:0]}, from: len(r.contests), to: len(r.contests)}
+	*x = recSnapshot{id: field{x.id.b[:0]}, other: field{x.other.b[:0]}, from: len(r.contests), to: len(r.contests)}
 }
 
 func (r *record) contest() {
@@ -119,12 +121,18 @@ func (r *record) value(at slot, text []byte) {
 		r.unit.set(text)
 	case cvrUnique:
 		r.unique.set(text)
+	case cvrAudit:
+		r.audit.set(text)
+	case cvrPrePrinted:
+		r.prePrinted.set(text)
 	case cvrCurrent:
 		r.current.set(text)
 	case cvrParty:
 		r.parties = append(r.parties, string(text))
 	case snapID:
 		r.snaps[len(r.snaps)-1].id.set(text)
+	case snapOther:
+		r.snaps[len(r.snaps)-1].other.set(text)
 	case snapType:
 		r.snaps[len(r.snaps)-1].kind = snapshotType(text)
 	case contestID:
@@ -162,6 +170,8 @@ func (p *recPosition) value(at slot, text []byte) {
 		p.rank = integer(text)
 	case posFraction:
 		p.fraction = true
+	case posGenerated:
+		p.generated = string(text) == "true"
 	case writeInText:
 		p.text.set(text)
 	}

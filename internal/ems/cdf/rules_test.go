@@ -100,7 +100,7 @@ const cvrHead = `{"@type":"CVR.CastVoteRecordReport","Version":"1.0.0","Generate
 const cvrOne = `{"@type":"CVR.CVR","UniqueId":"one","ElectionId":"election","BallotStyleId":"style-county","BallotStyleUnitId":"precinct-1",
 "CreatingDeviceId":"scanner","BatchId":"b","PartyIds":["party-oak"],"CurrentSnapshotId":"s2","CVRSnapshot":[
 {"@type":"CVR.CVRSnapshot","@id":"s1","Type":"original"},
-{"@type":"CVR.CVRSnapshot","@id":"s2","Type":"modified","CVRContest":[
+{"@type":"CVR.CVRSnapshot","@id":"s2","Type":"interpreted","CVRContest":[
 {"@type":"CVR.CVRContest","ContestId":"contest-commissioner","Overvotes":0,"Undervotes":0,"WriteIns":1,"CVRContestSelection":[
 {"@type":"CVR.CVRContestSelection","ContestSelectionId":"option-commissioner-1","SelectionPosition":[{"@type":"CVR.SelectionPosition","HasIndication":"yes","NumberVotes":1}]},
 {"@type":"CVR.CVRContestSelection","ContestSelectionId":"option-commissioner-write-in-1","SelectionPosition":[{"@type":"CVR.SelectionPosition","HasIndication":"yes","NumberVotes":1,"IsAllocable":"unknown","CVRWriteIn":{"@type":"CVR.CVRWriteIn","Text":"name"}}]}]},
@@ -151,7 +151,8 @@ func TestEveryFaultOfARecordIsRefused(t *testing.T) {
 		{"number beyond 64 bits", `"NumberVotes":1,`, `"NumberVotes":9223372036854775808,`, "value", "/NumberVotes"},
 		{"fractional votes", `"NumberVotes":1,`, `"NumberVotes":0.5,`, "value", "/NumberVotes"},
 		{"fractional votes in words", `"NumberVotes":1,`, `"NumberVotes":1,"FractionalVotes":"1/2",`, "variation-unsupported", "/SelectionPosition/0"},
-		{"second rank", `"NumberVotes":1,`, `"NumberVotes":1,"Rank":2,`, "variation-unsupported", "/SelectionPosition/0"},
+		{"second rank", `"NumberVotes":1,`, `"NumberVotes":1,"Rank":2,`, "record-rank", "/SelectionPosition/0/Rank"},
+		{"unknown voting method", `"Type":"interpreted"`, `"Type":"interpreted","Status":["other"],"OtherStatus":"voting-method:by pigeon"`, "record-method", "/OtherStatus"},
 		{"two votes for one option", `"NumberVotes":1}]},`, `"NumberVotes":2}]},`, "record-marks", snap},
 		{"unknown indication", `"HasIndication":"yes"`, `"HasIndication":"maybe"`, "value", "/HasIndication"},
 		{"name written in at a candidate", `"HasIndication":"no","NumberVotes":1`, `"HasIndication":"no","NumberVotes":1,"CVRWriteIn":{"@type":"CVR.CVRWriteIn"}`, "record-write-in", "/CVRWriteIn"},
@@ -238,6 +239,6 @@ func TestFindingsNeverQuoteMarks(t *testing.T) {
 func TestAValueThatTheModelCannotHoldIsAFinding(t *testing.T) {
 	var into struct{ N int64 }
 	err := json.Unmarshal([]byte(`{"N":"text"}`), &into)
-	w := &walker{file: "a.json"}
+	w := newWalker(newChecker("a.json", nil, nil), strings.NewReader(""))
 	wantFinding(t, w.failed(err), verdict.ContentInvalid, "a.json#/N", "rule type")
 }

@@ -85,7 +85,7 @@ func at[T any](list []T, index map[ID]int, id ID) *T {
 // nothing of what package cdf checks in documents (schema, references), so that
 // a definition made by a program is judged like one that came from outside.
 func (d *Definition) Check() (*Valid, []Problem) {
-	c := &checker{def: d, ix: newIndex()}
+	c := &checker{def: d, ix: newIndex(), below: map[ID]map[ID]bool{}}
 	c.head()
 	if len(d.Elections) == 1 {
 		c.ids()
@@ -109,6 +109,7 @@ type checker struct {
 	options  map[ID]int // to the number of its contest
 	parties  map[ID]int // to the number of the party
 	precinct map[ID]int // to the number of the precinct
+	below    map[ID]map[ID]bool
 }
 
 // maxProblems is how many are told; the rest would not help anybody.

@@ -1,6 +1,7 @@
 package election_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -162,5 +163,24 @@ func TestControlsThatCannotBeCounted(t *testing.T) {
 				t.Errorf("%v", problems)
 			}
 		})
+	}
+}
+
+// A unit may be part of many others by very many ways; a check walks none twice.
+func TestManyWaysUpTakeNoTime(t *testing.T) {
+	d := small(t)
+	top := "precinct-1"
+	for i := range 40 {
+		left, right, up := fmt.Sprintf("left-%d", i), fmt.Sprintf("right-%d", i), fmt.Sprintf("up-%d", i)
+		for _, side := range []string{left, right} {
+			d.Units = append(d.Units, election.Unit{ID: side, Type: "other", Composing: []string{top}})
+		}
+		d.Units = append(d.Units, election.Unit{ID: up, Type: "other", Composing: []string{left, right}})
+		top = up
+	}
+	d.Units[0].Composing = append(d.Units[0].Composing, top)
+	v, problems := d.Check()
+	if len(problems) > 0 || !v.Within("precinct-1", top) || v.Within("precinct-2", top) {
+		t.Error(problems)
 	}
 }

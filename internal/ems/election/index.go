@@ -13,17 +13,44 @@ func newIndex() *index {
 		headers: map[ID]int{}, candidates: map[ID]int{}, contests: map[ID]int{}, above: map[ID][]int{}}
 }
 
-// within walks up from a unit; the graph has no cycles when it is used.
+// within walks up from a unit, once to each unit above it: units may be part of
+// many others, and there may be very many ways up.
 func (ix *index) within(id, of ID, units []Unit) bool {
-	if id == of {
-		return true
-	}
-	for _, n := range ix.above[id] {
-		if ix.within(units[n].ID, of, units) {
+	seen, next := map[ID]bool{id: true}, []ID{id}
+	for len(next) > 0 {
+		at := next[len(next)-1]
+		next = next[:len(next)-1]
+		if at == of {
 			return true
+		}
+		for _, n := range ix.above[at] {
+			if up := units[n].ID; !seen[up] {
+				seen[up] = true
+				next = append(next, up)
+			}
 		}
 	}
 	return false
+}
+
+// below returns everything that is part of a unit, and the unit itself.
+func (ix *index) below(of ID, units []Unit) map[ID]bool {
+	seen, next := map[ID]bool{of: true}, []ID{of}
+	for len(next) > 0 {
+		at := next[len(next)-1]
+		next = next[:len(next)-1]
+		n, ok := ix.units[at]
+		if !ok {
+			continue
+		}
+		for _, id := range units[n].Composing {
+			if !seen[id] {
+				seen[id] = true
+				next = append(next, id)
+			}
+		}
+	}
+	return seen
 }
 
 // ids fills the index: each identifier stands for one object in the document.

@@ -73,8 +73,13 @@ func (c *checker) district(s *Style, contest *ContestBase, at string) {
 	if _, ok := c.ix.units[contest.DistrictID]; !ok {
 		return // said already
 	}
+	part := c.below[contest.DistrictID]
+	if part == nil {
+		part = c.ix.below(contest.DistrictID, c.def.Units)
+		c.below[contest.DistrictID] = part
+	}
 	for _, id := range s.Units {
-		if _, ok := c.ix.units[id]; ok && !c.ix.within(id, contest.DistrictID, c.def.Units) {
+		if _, ok := c.ix.units[id]; ok && !part[id] {
 			c.bad(at+"/ContestId", "style-district", "the ballot style is used in %q, which is not part of the contest's district %q", id, contest.DistrictID)
 		}
 	}

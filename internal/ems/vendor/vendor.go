@@ -143,7 +143,7 @@ func (x *Matcher) Ballot(from *dialect.Ballot, b *model.Ballot) error {
 	b.Reset()
 	b.ID, b.Device, b.Batch, b.Method = from.ID, from.Device, from.Batch, x.method(from.Method)
 	if x.random || from.ID == "" {
-		b.ID = newID()
+		b.ID = NewID()
 	}
 	if b.Sheet = from.Sheet; b.Sheet == "" {
 		b.Sheet = "1"
@@ -249,14 +249,14 @@ func (x *Matcher) method(l dialect.Label) string {
 	if name == "" {
 		name = l.ID
 	}
-	if m, ok := x.methods[name]; ok {
+	if m, ok := x.methods[name]; ok && model.IsMethod(m) {
 		return m
 	}
 	return Method(name)
 }
 
-// Method returns the CountItemType of a counting group that is known by its
-// usual names, and the group's own name for others.
+// Method returns the CountItemType (SP 1500-100) of a counting group that is
+// known by one of its usual names, and "other" for others; "" stays "".
 func Method(group string) string {
 	switch strings.ToLower(strings.TrimSpace(group)) {
 	case "election day", "election-day", "precinct", "polling place", "in person":
@@ -273,12 +273,14 @@ func Method(group string) string {
 		return "provisional"
 	case "uocava":
 		return "uocava"
+	case "":
+		return ""
 	}
-	return group
+	return "other"
 }
 
-// newID returns a random UUID (version 4, RFC 9562).
-func newID() string {
+// NewID returns a random UUID (version 4, RFC 9562).
+func NewID() string {
 	var u [16]byte
 	rand.Read(u[:]) // never fails (crypto/rand)
 	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80

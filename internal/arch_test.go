@@ -85,6 +85,7 @@ var table = map[string]rule{
 
 	"internal/ems/model":    {"", "ems knows nothing of media, packages or trust"},
 	"internal/ems/election": {"ems/model", "definitions as people work on them; knows no store and no ballots"},
+	"internal/ems/define":   {"ems/election", "the desk at which definitions are made; it keeps none and counts nothing"},
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
 	"internal/ems/store":    {"durable", "as above"},

@@ -163,7 +163,7 @@ func refsColumn(name, member, class string, p place[[]ID]) column {
 
 func (d *draft) known(class string, id ID) error {
 	if !d.is(class, id) {
-		return faultf("reference", "there is no %s with the id %q", class, id)
+		return missing(class, id)
 	}
 	return nil
 }

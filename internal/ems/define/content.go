@@ -34,7 +34,7 @@ func (s *set) content() {
 func (s *set) contentRow(cells map[string]string) (column string, err error) {
 	style := s.style(cells["style"])
 	if style == nil {
-		return "style", faultf("reference", "there is no ballot style with the code %q", cells["style"])
+		return "style", missing(styleClass, cells["style"])
 	}
 	into := &style.Content
 	if h := cells["header"]; h != "" {
@@ -121,6 +121,9 @@ func (s *set) translate() {
 			column, err = "language", faultf("translation-repeated", "this text has a translation into the language already")
 		}
 		seen[key] = true
+		if f, ok := err.(*fault); ok && f.rule == "translation-base" && s.told(r.cells["object"]) {
+			continue
+		}
 		if err != nil {
 			s.fault(t.file, r.line, column, err)
 		}
@@ -141,6 +144,9 @@ func (d *draft) translation(object ID, field, language, text string) (column str
 	if err != nil {
 		return column, err
 	}
+	if _, ok := t.In(d.base); !ok {
+		return "text", faultf("translation-base", "the text is not there in %q, the first language, of which this is a translation", d.base)
+	}
 	setText(t, language, text, false)
 	return "", nil
 }
@@ -151,7 +157,7 @@ func (d *draft) textOf(object ID, field string) (t *election.Text, column string
 	if object != electionClass {
 		s, ok := d.at[object]
 		if !ok {
-			return nil, "object", faultf("reference", "there is no object with the id %q", object)
+			return nil, "object", missing("object", object)
 		}
 		name = s.class
 	}

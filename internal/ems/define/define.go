@@ -82,12 +82,21 @@ func quoteIfOdd(s string) string {
 const maxProblems = 1000
 
 // fault is a value that cannot be taken, before its place is known.
-type fault struct{ rule, text string }
+type fault struct {
+	rule, text string
+	class      string // of a reference: where it should have led
+	id         ID
+}
 
 func (f *fault) Error() string { return f.text }
 
 func faultf(rule, format string, args ...any) error {
-	return &fault{rule, fmt.Sprintf(format, args...)}
+	return &fault{rule: rule, text: fmt.Sprintf(format, args...)}
+}
+
+// missing is a reference to an object that is not there.
+func missing(class string, id ID) error {
+	return &fault{rule: "reference", text: fmt.Sprintf("there is no %s with the id %q", class, id), class: class, id: id}
 }
 
 // fromCheck takes over a problem of a definition.

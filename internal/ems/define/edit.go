@@ -217,7 +217,7 @@ func (e Add) apply(d *draft) error {
 // named puts the name of a column before a reason.
 func named(col *column, err error) error {
 	if f, ok := err.(*fault); ok {
-		return &fault{f.rule, col.name + ": " + f.text}
+		return &fault{rule: f.rule, text: col.name + ": " + f.text}
 	}
 	return err
 }
@@ -255,7 +255,7 @@ func (e Remove) apply(d *draft) error {
 		return faultf("edit", "%q cannot be removed; what can: %s, style", e.Class, strings.Join(editable(), ", "))
 	case e.Class == styleClass:
 		if d.style(e.ID) == nil {
-			return faultf("reference", "there is no ballot style with the code %q", e.ID)
+			return missing(styleClass, e.ID)
 		}
 	default:
 		if err := d.known(e.Class, e.ID); err != nil {

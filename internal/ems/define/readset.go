@@ -22,7 +22,7 @@ const (
 // are made, as election.csv says ([BuildStyles]). It returns all problems that
 // were found, in the order of the files, and then no definition.
 func ReadSet(fsys fs.FS) (*election.Definition, []Problem) {
-	p := &problems{}
+	p := newProblems()
 	files := loadSet(p, fsys)
 	d := readFiles(p, files)
 	if len(p.list) > 0 {
@@ -127,11 +127,15 @@ func (s *set) load(files map[string][]byte) {
 		switch {
 		case !ok && c.must:
 			s.problems.add(c.file, 0, "", "file-missing", "a CSV set needs this table")
-			s.damaged = true
+			s.lost[c.name] = true
 		case ok && c.name == electionClass:
 			s.loadElection(c, data)
 		case ok:
+			before := len(s.list)
 			s.keep(readTable(s.problems, c.file, data, c.names(), needed(c)))
+			if len(s.list) > before && !readable(s.list[before:]) {
+				s.lost[c.name] = true
+			}
 		}
 	}
 	if data, ok := files[styleContestsFile]; ok {
@@ -140,7 +144,12 @@ func (s *set) load(files map[string][]byte) {
 	if data, ok := files[translationsFile]; ok {
 		s.keep(readTable(s.problems, translationsFile, data, translationsColumns(), translationsColumns()))
 	}
-	s.damaged = s.damaged || len(s.list) > 0
+	s.damaged = len(s.list) > 0
+}
+
+// readable says whether all rows of a table were read: only cells are wrong.
+func readable(list []Problem) bool {
+	return !slices.ContainsFunc(list, func(p Problem) bool { return p.Line <= 1 || p.Column == "" })
 }
 
 func (s *set) keep(t *table) {
@@ -242,7 +251,7 @@ func (s *set) create(c *class) {
 		id := r.cells[c.key]
 		if err := s.draft.add(c, id, r.cells); err != nil {
 			s.fault(t.file, r.line, cmp.Or(columnOf(c, err), c.key), err)
-			s.damaged = true
+			s.damaged, s.lostIDs[id] = true, true
 			continue
 		}
 		s.at[c.name+" "+id] = origin{t.file, r.line}
@@ -366,20 +375,27 @@ func (s *set) check() *election.Definition {
 	if s.damaged {
 		return nil
 	}
-	had := map[origin]bool{}
-	for _, p := range s.list {
-		had[origin{p.File, p.Line}] = true
-	}
 	if s.tables["styles.csv"] == nil && len(s.list) == 0 {
 		return s.build()
 	}
+	had, files := map[origin]bool{}, map[string]bool{}
+	for _, p := range s.list {
+		had[origin{p.File, p.Line}], files[p.File] = true, true
+	}
 	for _, p := range checkDefinition(s.def) {
 		o := s.locate(p)
-		if !had[origin{o.File, o.Line}] {
+		follows := o.File == "election.csv" && o.Line == 0 && files[o.File] || o.Rule == "option-empty" && files["parties.csv"]
+		if !had[origin{o.File, o.Line}] && !follows {
 			s.list = append(s.list, o)
 		}
 	}
 	return s.def
+}
+
+// told says whether something is wrong with an object's row already.
+func (s *set) told(id ID) bool {
+	o, ok := s.origin(s.draft.at[id].class, id)
+	return ok && slices.ContainsFunc(s.list, func(p Problem) bool { return p.File == o.file && p.Line == o.line })
 }
 
 func checkDefinition(def *election.Definition) (out []Problem) {

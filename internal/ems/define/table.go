@@ -34,7 +34,15 @@ type row struct {
 }
 
 // problems collects what is wrong with a set.
-type problems struct{ list []Problem }
+type problems struct {
+	list []Problem
+	// lost are the classes whose tables could not be read, and lostIDs objects
+	// whose rows could not be: that nothing is found there is no second problem.
+	lost    map[string]bool
+	lostIDs map[ID]bool
+}
+
+func newProblems() *problems { return &problems{lost: map[string]bool{}, lostIDs: map[ID]bool{}} }
 
 func (p *problems) add(file string, line int, column, rule, text string) {
 	if len(p.list) < maxProblems {
@@ -47,6 +55,9 @@ func (p *problems) fault(file string, line int, column string, err error) {
 	rule := "value"
 	if f := (*fault)(nil); errors.As(err, &f) {
 		rule = f.rule
+		if rule == "reference" && (p.lost[f.class] || p.lostIDs[f.id] || f.class == "object" && len(p.lost) > 0) {
+			return
+		}
 	}
 	p.add(file, line, column, rule, err.Error())
 }
@@ -186,7 +197,7 @@ func checkCell(v string) error {
 
 func (p *problems) csv(file string, err error) {
 	if e := (*csv.ParseError)(nil); errors.As(err, &e) {
-		p.add(file, e.Line, "", "csv-quotes", "a quotation mark stands where it must not, or one is missing: text with commas or quotation marks stands between two, and those within are doubled")
+		p.add(file, e.StartLine, "", "csv-quotes", "a quotation mark stands where it must not, or one is missing: text with commas or quotation marks stands between two, and those within are doubled")
 		return
 	}
 	p.add(file, 0, "", "csv-quotes", err.Error())

@@ -2,6 +2,7 @@ package define
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -102,7 +103,7 @@ func (d *draft) joinTicket(id, first ID, cells map[string]string) error {
 	s, ok := d.standing[first]
 	switch {
 	case !ok:
-		return faultf("reference", "ticket_with: no candidate %q stands in a contest", first)
+		return &fault{rule: "reference", text: fmt.Sprintf("ticket_with: no candidate %q stands in a contest", first), class: candidateClass, id: first}
 	case s.option.Candidates[0] != first:
 		return faultf("ticket", "ticket_with must name the first candidate of the ticket, %q", s.option.Candidates[0])
 	case cells["contest"] != "" && cells["contest"] != s.contest:

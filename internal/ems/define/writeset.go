@@ -125,7 +125,7 @@ func unique(list []string) (out []string) {
 
 // holds reads the tables back and compares.
 func holds(files map[string][]byte, def *election.Definition) error {
-	p := &problems{}
+	p := newProblems()
 	back := readFiles(p, files)
 	if len(p.list) > 0 {
 		bad := p.list[0]

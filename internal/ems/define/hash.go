@@ -159,7 +159,7 @@ func (n *names) contest(c election.Contest) {
 func reduceContest(c election.Contest, n *names) {
 	n.contest(c)
 	b := c.Base()
-	b.SequenceOrder, b.TotalSubUnits, b.ExternalIDs = nil, nil, nil
+	b.HasRotation, b.SequenceOrder, b.TotalSubUnits, b.ExternalIDs = false, nil, nil, nil
 	for _, o := range b.Options {
 		o.Base().SequenceOrder, o.Base().ExternalIDs = nil, nil
 	}
@@ -171,7 +171,7 @@ func reduceContest(c election.Contest, n *names) {
 	}
 	switch c := c.(type) {
 	case *election.CandidateContest:
-		c.Offices, c.Runoff = nil, nil
+		c.Offices = nil
 		sortIDs(c.PrimaryParties)
 	case *election.RetentionContest:
 		c.OfficeID = ""

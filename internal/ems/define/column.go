@@ -14,7 +14,7 @@ import (
 // share: a named value of an object.
 type column struct {
 	name   string
-	member string // the member of the class in SP 1500-20, for JSON pointers
+	member string // the member of the class in SP 1500-20, or two of them; empty where there is none
 	need   bool   // must not be empty
 	fixed  bool   // is given when the object is added, and never set
 	refs   string // the class whose identifiers stand in it
@@ -22,6 +22,9 @@ type column struct {
 	set    func(d *draft, id ID, value string) error
 	text   func(d *draft, id ID) *election.Text // nil where it is not translated
 }
+
+// of says whether the column holds a member of the standard.
+func (c *column) of(member string) bool { return slices.Contains(strings.Fields(c.member), member) }
 
 // needed returns the column as one that must not be empty.
 func (c column) needed() column {

@@ -394,3 +394,26 @@ func TestAlphabetByHand(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Units that lie in each other in millions of ways are refused, not walked.
+func TestALadderOfUnitsIsRefused(t *testing.T) {
+	set := sample(t, general)
+	var b strings.Builder
+	b.WriteString("id,type,part_of\nu0,state,\n")
+	last := "u0"
+	for i := range 40 {
+		fmt.Fprintf(&b, "a%d,other,%s\nb%d,other,%s\n", i, last, i, last)
+		last = fmt.Sprintf("a%d b%d", i, i)
+	}
+	fmt.Fprintf(&b, "p,precinct,%s\n", last)
+	set["units.csv"] = &fstest.MapFile{Data: []byte(b.String())}
+	set["election.csv"] = &fstest.MapFile{Data: []byte("key,value\nname,E\ntype,general\ndate,2026-11-03\njurisdiction,u0\nissuer,I\nlocal_id,e\n")}
+	set["contests.csv"] = &fstest.MapFile{Data: []byte("id,type,district,title\nm,measure,u0,Q\n")}
+	for _, name := range []string{"candidates.csv", "offices.csv", "options.csv", "translations.csv"} {
+		delete(set, name)
+	}
+	_, bad := define.ReadSet(set)
+	if len(bad) != 1 || bad[0].Rule != "over-limit" || bad[0].File != "units.csv" {
+		t.Errorf("%v", bad)
+	}
+}

@@ -143,7 +143,9 @@ func (c *comparison) object(of *class, id ID) {
 		c.add(of.name, id, col.name, col.get(c.a, id), col.get(c.b, id))
 		c.languages(of.name, id, col)
 		if len(c.list) > before {
-			members[col.member] = true
+			for _, m := range strings.Fields(col.member) {
+				members[m] = true
+			}
 		}
 	}
 	switch of.name {

@@ -122,20 +122,39 @@ func Apply(def *election.Definition, edits ...Edit) (*election.Definition, error
 	if err != nil {
 		return nil, fmt.Errorf("cannot edit the definition: %w", err)
 	}
-	before := dangling(out)
 	for n, e := range edits {
-		if err := e.apply(d); err != nil {
+		if err := d.apply(e); err != nil {
 			return nil, &EditError{n, e, err}
-		}
-		d.arrange()
-		d.syncStyles()
-		for _, at := range dangling(out) {
-			if !slices.Contains(before, at) {
-				return nil, &EditError{n, e, faultf("reference", "%s would refer to an object that is not there", at)}
-			}
 		}
 	}
 	return out, nil
+}
+
+// apply makes one edit. Values that are set were looked up; only what is
+// removed can leave a reference behind, also one that no column shows.
+func (d *draft) apply(e Edit) error {
+	var before []string
+	_, removes := e.(Remove)
+	if removes {
+		before = dangling(d.def)
+	}
+	if err := e.apply(d); err != nil {
+		return err
+	}
+	d.arrange()
+	d.syncStyles()
+	if large := tooLarge(d.def); len(large) > 0 {
+		return faultf("over-limit", "%s", large[0].Text)
+	}
+	if !removes {
+		return nil
+	}
+	for _, at := range dangling(d.def) {
+		if !slices.Contains(before, at) {
+			return faultf("referred-to", "%s refers to it: change or remove that first", at)
+		}
+	}
+	return nil
 }
 
 // dangling are the places of a definition that refer to nothing.

@@ -32,7 +32,7 @@ func edits(t testing.TB, lines ...string) (out []define.Edit) {
 func TestEditsSayWhatTheTablesSay(t *testing.T) {
 	base := sample(t, general)
 	for edit, cell := range map[string][3]string{
-		"contest|set|commissioner|votes_allowed=3|title=County Commissioners": {"contests.csv", "County Commissioner,Vote for up to two,county,office-commissioner,,,2", "County Commissioners,Vote for up to two,county,office-commissioner,,,3"},
+		"contest|set|commissioner|votes_allowed=3|title=County Commissioners": {"contests.csv", "County Commissioner,Vote for up to two,county,office-commissioner,,2", "County Commissioners,Vote for up to two,county,office-commissioner,,3"},
 		"candidate|set|candidate-5|party=elm|incumbent=yes":                   {"candidates.csv", "Candidate 5,oak,,,", "Candidate 5,elm,,yes,"},
 		"election|set|date=2026-11-10|end_date=2026-11-10":                    {"election.csv", "2026-11-03", "2026-11-10"},
 		"unit|set|precinct-4|registered=431|name=Top":                         {"units.csv", "Hill,4,county house-2,430", "Top,4,county house-2,431"},
@@ -136,7 +136,7 @@ func TestEditsThatAreRefused(t *testing.T) {
 		"unit|remove|precinct-3":                    "unit split-3-a (part_of)",
 		"unit|remove|precinct-1":                    "style 1 (units)",
 		"party|remove|oak":                          "candidate candidate-1 (party)",
-		"office|remove|office-mayor":                "contest mayor (offices)",
+		"office|remove|office-mayor":                "contest mayor (office)",
 		"contest|remove|governor":                   "contest straight-party (controls)",
 		"contest|remove|measure-a":                  "style 1",
 		"contest|remove|mayor":                      "candidate candidate-12 (contest)",
@@ -208,5 +208,19 @@ func TestWordsThatAreNoEdit(t *testing.T) {
 		if e, err := define.ParseEdit(strings.Split(line, "|")); err == nil {
 			t.Errorf("%q is %v", line, e)
 		}
+	}
+}
+
+// What no column shows refers to objects too.
+func TestReferencesThatNoTableShowsAreKept(t *testing.T) {
+	d, err := read(t, sample(t, primary)).Definition().Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Parties = append(d.Parties, election.Party{ID: "ash", Name: election.English("Ash Party")})
+	d.Persons = []election.Person{{ID: "person", PartyID: "ash"}}
+	_, err = define.Apply(d, edits(t, "party|remove|ash")...)
+	if err == nil || !strings.Contains(err.Error(), "refers to it") {
+		t.Error(err)
 	}
 }

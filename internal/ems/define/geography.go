@@ -14,7 +14,7 @@ type geography struct {
 	def    *election.Definition
 	units  map[ID]*election.Unit
 	above  map[ID][]ID
-	inside map[ID]map[ID]bool // of a unit: all units that it lies in, itself too
+	inside map[ID]map[ID]bool // of the districts that were asked for: all units in them, and themselves
 	leaves []leaf             // where votes are cast, sorted
 }
 
@@ -62,21 +62,33 @@ func (g *geography) precinctOf(u *election.Unit) ID {
 	return u.ID
 }
 
-// within says whether a unit lies in another, or is it.
-func (g *geography) within(id, of ID) bool { return g.upward(id)[of] }
-
-func (g *geography) upward(id ID) map[ID]bool {
-	if set, ok := g.inside[id]; ok {
-		return set
+// within says whether a unit lies in a district, or is it.
+func (g *geography) within(id, district ID) bool {
+	set, ok := g.inside[district]
+	if !ok {
+		set = map[ID]bool{}
+		g.each(district, func(id ID) { set[id] = true })
+		g.inside[district] = set
 	}
-	set := map[ID]bool{id: true}
-	for _, up := range g.above[id] {
-		for x := range g.upward(up) {
-			set[x] = true
+	return set[id]
+}
+
+// each visits a unit and all units in it, once each.
+func (g *geography) each(id ID, visit func(ID)) {
+	seen, todo := map[ID]bool{id: true}, []ID{id}
+	for len(todo) > 0 {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		visit(next)
+		if u := g.units[next]; u != nil {
+			for _, child := range u.Composing {
+				if !seen[child] {
+					seen[child] = true
+					todo = append(todo, child)
+				}
+			}
 		}
 	}
-	g.inside[id] = set
-	return set
 }
 
 // compare orders units as people number them: by number, name, identifier.
@@ -126,4 +138,59 @@ func run(s string) string {
 		n++
 	}
 	return s[:n]
+}
+
+// The budgets of a definition that is worked on: far over any real county.
+const (
+	maxCells = 20_000_000 // contests times units
+	maxPaths = 10_000     // ways from a unit to the top
+)
+
+// tooLarge says whether working on a definition would take too long.
+func tooLarge(def *election.Definition) []Problem {
+	contests := 0
+	if len(def.Elections) == 1 {
+		contests = len(def.Elections[0].Contests)
+	}
+	if contests*len(def.Units) > maxCells {
+		return []Problem{{Severity: Error, Pointer: "/GpUnit", Rule: "over-limit", Text: "contests times units may be 20 million"}}
+	}
+	if id, ok := manyPaths(def); ok {
+		return []Problem{{Severity: Error, Pointer: "/GpUnit", Object: id, Rule: "over-limit",
+			Text: "there are more than 10000 ways up from the unit " + quoteIfOdd(id) + ": name only the units of which it is directly a part"}}
+	}
+	return nil
+}
+
+// manyPaths finds a unit from which there are too many ways up; units in a
+// circle have none.
+func manyPaths(def *election.Definition) (ID, bool) {
+	n := map[ID]int{}
+	waiting, children := map[ID]int{}, map[ID][]ID{}
+	for i := range def.Units {
+		children[def.Units[i].ID] = def.Units[i].Composing
+		for _, child := range def.Units[i].Composing {
+			waiting[child]++
+		}
+	}
+	var ready []ID
+	for i := range def.Units {
+		if id := def.Units[i].ID; waiting[id] == 0 {
+			n[id] = 1
+			ready = append(ready, id)
+		}
+	}
+	for len(ready) > 0 {
+		id := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		for _, child := range children[id] {
+			if n[child] += n[id]; n[child] > maxPaths {
+				return child, true
+			}
+			if waiting[child]--; waiting[child] == 0 {
+				ready = append(ready, child)
+			}
+		}
+	}
+	return "", false
 }

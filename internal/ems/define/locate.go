@@ -20,7 +20,7 @@ func (s *set) locate(p Problem) Problem {
 		return p
 	}
 	p.File = c.file
-	if i := slices.IndexFunc(c.columns, func(x column) bool { return x.member == rest && rest != "" }); i >= 0 {
+	if i := slices.IndexFunc(c.columns, func(x column) bool { return x.of(rest) }); i >= 0 {
 		p.Column = c.columns[i].name
 	}
 	if class == electionClass {

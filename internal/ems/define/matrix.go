@@ -16,7 +16,13 @@ import (
 type PrecinctContests struct {
 	Precincts []MatrixPrecinct // sorted by number
 	Contests  []MatrixContest  // in the order of ballots
-	cells     [][][]string     // by precinct and contest: codes of styles
+	used      [][]int          // by precinct: numbers of styles
+	styles    []matrixStyle
+}
+
+type matrixStyle struct {
+	code string
+	has  map[int]bool // by number of contest
 }
 
 // MatrixPrecinct is a row: a precinct without splits, or a split.
@@ -57,31 +63,31 @@ func Matrix(v *election.Valid) *PrecinctContests {
 		columns[c.Base().ID] = len(m.Contests)
 		m.Contests = append(m.Contests, MatrixContest{c.Base().ID, c.Base().Title().String()})
 	}
-	m.cells = make([][][]string, len(m.Precincts))
-	for i := range m.cells {
-		m.cells[i] = make([][]string, len(m.Contests))
-	}
-	m.fill(v, rows, columns)
-	return m
-}
-
-func (m *PrecinctContests) fill(v *election.Valid, rows, columns map[ID]int) {
+	m.used = make([][]int, len(m.Precincts))
 	for i := range v.Election().Styles {
 		s := &v.Election().Styles[i]
+		x := matrixStyle{s.Code(), map[int]bool{}}
+		s.Contests(func(o *election.OrderedContest, _ string) { x.has[columns[o.Contest]] = true })
+		m.styles = append(m.styles, x)
 		for _, id := range s.Units {
 			r := rows[id]
-			m.Precincts[r].Styles = append(m.Precincts[r].Styles, s.Code())
-			s.Contests(func(o *election.OrderedContest, _ string) {
-				c := columns[o.Contest]
-				m.cells[r][c] = append(m.cells[r][c], s.Code())
-			})
+			m.used[r] = append(m.used[r], i)
+			m.Precincts[r].Styles = append(m.Precincts[r].Styles, x.code)
 		}
 	}
+	return m
 }
 
 // Styles returns the codes of the ballot styles on which voters of a precinct
 // get a contest; none when they do not get it. Both are numbers in the lists.
-func (m *PrecinctContests) Styles(precinct, contest int) []string { return m.cells[precinct][contest] }
+func (m *PrecinctContests) Styles(precinct, contest int) (out []string) {
+	for _, i := range m.used[precinct] {
+		if m.styles[i].has[contest] {
+			out = append(out, m.styles[i].code)
+		}
+	}
+	return out
+}
 
 // Of returns the contests that voters of a unit get, in the order of ballots.
 func (m *PrecinctContests) Of(unit ID) (out []ID) {
@@ -90,7 +96,7 @@ func (m *PrecinctContests) Of(unit ID) (out []ID) {
 		return nil
 	}
 	for c := range m.Contests {
-		if len(m.cells[r][c]) > 0 {
+		if len(m.Styles(r, c)) > 0 {
 			out = append(out, m.Contests[c].ID)
 		}
 	}
@@ -114,7 +120,7 @@ func (m *PrecinctContests) Rows() [][]string {
 		line := []string{p.Number, p.Name, strings.Join(p.Styles, " ")}
 		for c := range m.Contests {
 			cell := ""
-			if styles := m.cells[r][c]; len(styles) > 0 {
+			if styles := m.Styles(r, c); len(styles) > 0 {
 				cell = "X"
 				if len(styles) < len(p.Styles) {
 					cell = strings.Join(styles, " ")

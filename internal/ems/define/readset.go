@@ -375,6 +375,10 @@ func (s *set) check() *election.Definition {
 	if s.damaged {
 		return nil
 	}
+	if large := tooLarge(s.def); len(large) > 0 {
+		s.list = append(s.list, s.locate(large[0]))
+		return nil
+	}
 	if s.tables["styles.csv"] == nil && len(s.list) == 0 {
 		return s.build()
 	}

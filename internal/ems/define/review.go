@@ -12,7 +12,10 @@ import (
 // first, then warnings, each in the order of the definition. It assumes nothing
 // of how the ballot styles were made.
 func Review(v *election.Valid) []Problem {
-	r := &review{v: v, e: v.Election(), geo: newGeography(v.Definition())}
+	r := &review{v: v, e: v.Election(), geo: newGeography(v.Definition()), leaves: map[ID]bool{}}
+	for _, l := range r.geo.leaves {
+		r.leaves[l.unit] = true
+	}
 	r.ballots()
 	r.contests()
 	r.candidates()
@@ -27,10 +30,11 @@ func Review(v *election.Valid) []Problem {
 }
 
 type review struct {
-	v    *election.Valid
-	e    *election.Election
-	geo  *geography
-	list []Problem
+	v      *election.Valid
+	e      *election.Election
+	geo    *geography
+	leaves map[ID]bool
+	list   []Problem
 }
 
 func (r *review) say(s Severity, object, rule, format string, args ...any) {
@@ -43,18 +47,22 @@ func (r *review) say(s Severity, object, rule, format string, args ...any) {
 // districts, on every ballot that its voters can get.
 func (r *review) ballots() {
 	m := Matrix(r.v)
-	for _, p := range m.Precincts {
-		var styles []*election.Style
-		for i := range r.e.Styles {
-			if slices.Contains(r.e.Styles[i].Units, p.ID) {
-				styles = append(styles, &r.e.Styles[i])
-			}
+	used := map[ID][]*election.Style{}
+	for i := range r.e.Styles {
+		for _, id := range r.e.Styles[i].Units {
+			used[id] = append(used[id], &r.e.Styles[i])
 		}
+	}
+	for _, p := range m.Precincts {
+		styles := used[p.ID]
 		byParty := slices.ContainsFunc(styles, func(s *election.Style) bool { return len(s.Parties) > 0 })
-		got := m.Of(p.ID)
+		got := map[ID]bool{}
+		for _, id := range m.Of(p.ID) {
+			got[id] = true
+		}
 		for _, c := range r.e.Contests {
 			b := c.Base()
-			if r.geo.within(p.ID, b.DistrictID) && !slices.Contains(got, b.ID) {
+			if r.geo.within(p.ID, b.DistrictID) && !got[b.ID] {
 				r.say(Error, p.ID, "precinct-contest-missing", "voters of %s get no ballot with %q, although it lies in the district %s", p.Name, b.Title().String(), r.geo.name(b.DistrictID))
 			}
 		}
@@ -291,17 +299,19 @@ func (r *review) registered() {
 // when one has no number, or there are none.
 func (r *review) sum(u *election.Unit) (sum int64, complete bool) {
 	n := 0
-	for _, l := range r.geo.leaves {
-		if l.unit == u.ID || !r.geo.within(l.unit, u.ID) {
-			continue
+	complete = true
+	r.geo.each(u.ID, func(id ID) {
+		if id == u.ID || !r.leaves[id] {
+			return
 		}
-		x := r.geo.units[l.unit].VotersRegistered
+		x := r.geo.units[id].VotersRegistered
 		if x == nil {
-			return 0, false
+			complete = false
+			return
 		}
 		sum, n = sum+*x, n+1
-	}
-	return sum, n > 0
+	})
+	return sum, complete && n > 0
 }
 
 // rotation warns of candidates who are first on more ballots than others.

@@ -23,6 +23,9 @@ func BuildStyles(def *election.Definition, r Rules) (*election.Definition, []Pro
 	if len(out.Elections) == 1 {
 		out.Elections[0].Styles = nil
 	}
+	if bad := tooLarge(out); len(bad) > 0 {
+		return nil, bad
+	}
 	var bad []Problem
 	_, found := out.Check()
 	for _, p := range found {

@@ -187,6 +187,8 @@ func checkCell(v string) error {
 	switch {
 	case len(v) > maxCell:
 		return faultf("over-limit", "a cell may have 256 KiB")
+	case !utf8.ValidString(v):
+		return faultf("csv-encoding", "the text is not UTF-8")
 	case strings.TrimSpace(v) != v:
 		return faultf("cell-space", "there is white space before or after the text: take it out")
 	case strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }):

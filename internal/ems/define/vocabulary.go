@@ -222,3 +222,36 @@ func without[T any](list []T, gone func(*T) bool) []T {
 	}
 	return out
 }
+
+// Table describes one table of a CSV set.
+type Table struct {
+	File    string
+	Class   string // in edits
+	Needed  bool   // a set without it is refused
+	Columns []Column
+}
+
+// Column describes one column, which is a word of edits too.
+type Column struct {
+	Name       string
+	Needed     bool
+	Fixed      bool   // is given when an object is added, and not set afterwards
+	RefersTo   string // the class whose identifiers stand in it
+	Translated bool   // translations.csv can hold it in other languages
+}
+
+// Tables describes the tables that hold objects, in reading order, for help
+// and documents. In election.csv the columns are keys.
+func Tables() (out []Table) {
+	for _, c := range classes() {
+		t := Table{File: c.file, Class: c.name, Needed: c.must}
+		if c.name != electionClass {
+			t.Columns = append(t.Columns, Column{Name: c.key, Needed: true, Fixed: true})
+		}
+		for _, col := range c.columns {
+			t.Columns = append(t.Columns, Column{col.name, col.need, col.fixed, col.refs, col.text != nil})
+		}
+		out = append(out, t)
+	}
+	return out
+}

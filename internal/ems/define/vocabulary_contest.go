@@ -161,10 +161,25 @@ func candidateContestColumns() []column {
 		numberColumn("elected", "NumberElected", of(func(c *election.CandidateContest) **int64 { return &c.Elected })),
 		numberColumn("runoff", "NumberRunoff", of(func(c *election.CandidateContest) **int64 { return &c.Runoff })),
 		numberColumn("ranks", "RanksAllowed", of(func(c *election.CandidateContest) **int64 { return &c.RanksAllowed })),
-		refsColumn("offices", "OfficeIds", officeClass, classPart(func(c *election.CandidateContest) *[]ID { return &c.Offices })),
-		refColumn("office", "OfficeId", officeClass, classPart(func(c *election.RetentionContest) *ID { return &c.OfficeID })),
+		officeColumn(),
 		refsColumn("primary_party", "PrimaryPartyIds", partyClass, classPart(func(c *election.CandidateContest) *[]ID { return &c.PrimaryParties })),
 	}
+}
+
+// officeColumn is a list where candidates stand, and one office where somebody
+// stays in it.
+func officeColumn() column {
+	many := refsColumn("office", "OfficeIds OfficeId", officeClass, classPart(func(c *election.CandidateContest) *[]ID { return &c.Offices }))
+	one := refColumn("office", "OfficeId", officeClass, classPart(func(c *election.RetentionContest) *ID { return &c.OfficeID }))
+	out := many
+	out.get = func(d *draft, id ID) string { return many.get(d, id) + one.get(d, id) }
+	out.set = func(d *draft, id ID, value string) error {
+		if _, ok := d.contest(id).(*election.RetentionContest); ok {
+			return one.set(d, id, value)
+		}
+		return many.set(d, id, value)
+	}
+	return out
 }
 
 // votesColumn is 1 where the cell is empty.

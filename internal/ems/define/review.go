@@ -80,7 +80,8 @@ func (r *review) splits(id ID) bool {
 	return casts(u.Type) && slices.ContainsFunc(u.Composing, r.geo.isCast)
 }
 
-// style compares one ballot with what voters of its parties must get.
+// style compares one ballot with what voters of its parties must get. A contest
+// of another district is not looked for: Check refuses that.
 func (r *review) style(p MatrixPrecinct, s *election.Style, byParty bool) {
 	on := map[ID]bool{}
 	s.Contests(func(o *election.OrderedContest, _ string) { on[o.Contest] = true })
@@ -93,8 +94,6 @@ func (r *review) style(p MatrixPrecinct, s *election.Style, byParty bool) {
 			r.say(Error, p.ID, "style-contest-missing", "the ballot style %s, used in %s, lacks %q", s.Code(), p.Name, b.Title().String())
 		case on[b.ID] && !theirs:
 			r.say(Error, p.ID, "style-contest-party", "the ballot style %s, used in %s, has %q, which is another party's", s.Code(), p.Name, b.Title().String())
-		case on[b.ID] && !should:
-			r.say(Error, p.ID, "style-contest-additional", "the ballot style %s, used in %s, has %q of another district", s.Code(), p.Name, b.Title().String())
 		}
 	}
 }

@@ -406,3 +406,23 @@ func TestHeadersOfStylesSurvive(t *testing.T) {
 	}
 	same(t, "headers", v, read(t, set))
 }
+
+// The tables may be kept in any language.
+func TestASetInAnotherLanguage(t *testing.T) {
+	set := unpack(smallest)
+	change(t, set, "election.csv", "local_id", "languages,es en\nlocal_id")
+	if _, bad := define.ReadSet(set); len(bad) != 1 || bad[0].Rule != "option-none" || bad[0].File != "contests.csv" {
+		t.Errorf("a question without answers in Spanish: %v", bad)
+	}
+	set["options.csv"] = &fstest.MapFile{Data: []byte("id,contest,kind,text\ny,m,answer,Sí\nn,m,answer,No\n")}
+	set["translations.csv"] = &fstest.MapFile{Data: []byte("object,field,language,text\ny,text,en,Yes\n")}
+	v := read(t, set)
+	if got := v.Definition().Elections[0].Contests[0].Base().Options[0].(*election.BallotMeasureOption).Selection.Text; got[0].Language != "es" || got[0].Content != "Sí" || got[1].Content != "Yes" {
+		t.Errorf("%v", got)
+	}
+	again, err := written(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "es", v, read(t, again))
+}

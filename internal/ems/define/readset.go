@@ -44,6 +44,8 @@ func loadSet(p *problems, fsys fs.FS) map[string][]byte {
 	for _, e := range entries {
 		name := e.Name()
 		switch {
+		case slices.Contains(known, name) && !e.Type().IsRegular():
+			p.add(name, 0, "", "file", "this is no regular file: copy the table itself into the folder")
 		case slices.Contains(known, name):
 			if data, ok := readFile(p, fsys, name); ok {
 				out[name] = data

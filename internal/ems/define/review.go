@@ -17,6 +17,7 @@ func Review(v *election.Valid) []Problem {
 		r.leaves[l.unit] = true
 	}
 	r.ballots()
+	r.splitsAlone()
 	r.contests()
 	r.candidates()
 	r.parties()
@@ -71,6 +72,15 @@ func (r *review) ballots() {
 		}
 		for _, s := range styles {
 			r.style(p, s, byParty)
+		}
+	}
+}
+
+// splitsAlone finds splits of no precinct: their votes would be reported in none.
+func (r *review) splitsAlone() {
+	for _, l := range r.geo.leaves {
+		if l.precinct == l.unit && r.geo.units[l.unit].Type == election.SplitPrecinct {
+			r.say(Error, l.unit, "split-alone", "%s is a split of no precinct: make it part of one", r.geo.name(l.unit))
 		}
 	}
 }

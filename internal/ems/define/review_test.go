@@ -10,7 +10,7 @@ import (
 	"sallyport/internal/ems/election"
 )
 
-// ordered returns the content of a style for a change.
+// dropContest takes a contest off a ballot.
 func dropContest(s *election.Style, id string) {
 	s.Content = slices.DeleteFunc(s.Content, func(i election.Item) bool {
 		o, ok := i.(*election.OrderedContest)
@@ -43,6 +43,10 @@ func TestEveryFindingOfAReview(t *testing.T) {
 			s.Units = append(s.Units, "precinct-3")
 			dropContest(s, "house-2-seat")
 		}, "error precinct-3 precinct-split", "give ballot styles to the splits alone"},
+		"split of nothing": {general, func(d *election.Definition) {
+			d.Units[8].Composing = nil
+			d.Units[1].Composing = append(d.Units[1].Composing, "split-3-a", "split-3-b")
+		}, "error split-3-a split-alone", "Harbor A"},
 		"contest on no ballot": {general, func(d *election.Definition) {
 			for i := range d.Elections[0].Styles {
 				dropContest(&d.Elections[0].Styles[i], "judge")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport/internal/ems/cdf"
 	"sallyport/internal/ems/define"
 	"sallyport/internal/ems/election"
 	"sallyport/internal/testelection"
@@ -350,6 +351,11 @@ func TestFilesOfASet(t *testing.T) {
 		t.Error(diff)
 	}
 	set = sample(t, general)
+	set["parties.csv"] = &fstest.MapFile{Mode: fs.ModeNamedPipe}
+	if _, bad := define.ReadSet(set); !slices.ContainsFunc(bad, func(p define.Problem) bool { return p.File == "parties.csv" && p.Rule == "file" }) {
+		t.Errorf("%v", bad)
+	}
+	set = sample(t, general)
 	set["parties.csv"] = &fstest.MapFile{Data: []byte(strings.Repeat("x", define.MaxFile+1))}
 	if _, bad := define.ReadSet(set); len(bad) != 1 || bad[0].Rule != "over-limit" {
 		t.Errorf("%v", bad)
@@ -425,4 +431,28 @@ func TestASetInAnotherLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "es", v, read(t, again))
+}
+
+// What comes from tables is a document of the standard, which the core takes.
+func TestSetsMakeDocumentsOfTheStandard(t *testing.T) {
+	reader, err := cdf.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, set := range map[string]fs.FS{"general": sample(t, general), "primary": sample(t, primary),
+		"closed": county(closedPrimary).set(), "open": county(openPrimary).set(), "smallest": unpack(smallest)} {
+		v := read(t, set)
+		data, err := v.Definition().JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := reader.Election(name, data)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := changes(t, v, back); len(got) > 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }

@@ -108,7 +108,7 @@ func (e Add) apply(d *draft) error {
 	if !slices.Contains(editable(), e.Class) {
 		return faultf("edit", "%q cannot be added; what can: %s", e.Class, strings.Join(editable(), ", "))
 	}
-	c := classNamed(e.Class)
+	c := d.class(e.Class)
 	values, err := cells(c, e.Fields)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (e Set) apply(d *draft) error {
 			return err
 		}
 	}
-	c := classNamed(e.Class)
+	c := d.class(e.Class)
 	values, err := cells(c, e.Fields)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (e Set) apply(d *draft) error {
 }
 
 func (e Remove) apply(d *draft) error {
-	c := classNamed(e.Class)
+	c := d.class(e.Class)
 	switch {
 	case c == nil || e.Class == electionClass:
 		return faultf("edit", "%q cannot be removed; what can: %s, style", e.Class, strings.Join(editable(), ", "))
@@ -203,7 +203,7 @@ func (d *draft) referrers(class string, id ID) (out []string) {
 			out = append(out, "and more")
 		}
 	}
-	for _, c := range classes() {
+	for _, c := range d.classes {
 		if class == contestClass && c.name == optionClass || class == styleClass {
 			continue // answers go with their contest
 		}

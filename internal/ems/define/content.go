@@ -161,7 +161,7 @@ func (d *draft) textOf(object ID, field string) (t *election.Text, column string
 		}
 		name = s.class
 	}
-	c := classNamed(name)
+	c := d.class(name)
 	col := c.column(field)
 	if col == nil || col.text == nil || col.text(d, object) == nil {
 		var can []string

@@ -70,7 +70,7 @@ func Diff(a, b *election.Valid) (Changes, error) {
 	}
 	x.base = y.base // so that texts of one language are compared
 	c := &comparison{a: x, b: y}
-	for _, class := range classes() {
+	for _, class := range y.classes {
 		c.class(class)
 	}
 	c.matrix(Matrix(a), Matrix(b))
@@ -334,7 +334,7 @@ func (c *comparison) rest() {
 
 func (c *comparison) sorted() Changes {
 	order := map[string]int{"precinct": 100, "definition": 101}
-	for i, of := range classes() {
+	for i, of := range c.b.classes {
 		order[of.name] = i
 	}
 	slices.SortStableFunc(c.list, func(x, y Change) int {

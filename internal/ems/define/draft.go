@@ -34,6 +34,7 @@ type draft struct {
 	standing map[ID]stand   // the option by which a candidate stands
 	touched  map[ID]bool    // contests whose options have to be put in order
 	settings settings
+	classes  []*class
 }
 
 // settings are what a CSV set says besides the definition.
@@ -64,7 +65,7 @@ func newDraft(def *election.Definition) (*draft, error) {
 	if len(def.Elections) != 1 {
 		return nil, errElections
 	}
-	d := &draft{def: def, base: baseLanguage(def), touched: map[ID]bool{}}
+	d := &draft{def: def, base: baseLanguage(def), touched: map[ID]bool{}, classes: classes()}
 	return d, d.index()
 }
 
@@ -244,7 +245,7 @@ func Languages(def *election.Definition) []string {
 
 // texts calls each for every text of the definition that the tables know.
 func (d *draft) texts(each func(*class, ID, column, *election.Text)) {
-	for _, c := range classes() {
+	for _, c := range d.classes {
 		for _, id := range c.ids(d) {
 			for _, col := range c.columns {
 				if col.text == nil {

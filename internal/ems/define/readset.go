@@ -105,7 +105,7 @@ func readFiles(p *problems, files map[string][]byte) *election.Definition {
 	s := &set{problems: p, draft: d, tables: map[string]*table{}, at: map[string]origin{}}
 	s.load(files)
 	s.settle()
-	list := classes()
+	list := s.classes
 	for _, c := range list {
 		s.create(c)
 	}
@@ -124,7 +124,7 @@ func readFiles(p *problems, files map[string][]byte) *election.Definition {
 
 // load reads the tables that are there and says which are missing.
 func (s *set) load(files map[string][]byte) {
-	for _, c := range classes() {
+	for _, c := range s.classes {
 		data, ok := files[c.file]
 		switch {
 		case !ok && c.must:

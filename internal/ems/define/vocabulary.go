@@ -28,8 +28,13 @@ func classes() []*class {
 	return []*class{electionTable(), unitTable(), partyTable(), officeTable(), headerTable(), contestTable(), candidateTable(), optionTable(), styleTable()}
 }
 
-func classNamed(name string) *class {
-	for _, c := range classes() {
+func classNamed(name string) *class { return find(classes(), name) }
+
+// class returns a class of the vocabulary that the draft keeps at hand.
+func (d *draft) class(name string) *class { return find(d.classes, name) }
+
+func find(list []*class, name string) *class {
+	for _, c := range list {
 		if c.name == name {
 			return c
 		}

@@ -52,7 +52,7 @@ func tables(def *election.Definition) (map[string][]byte, error) {
 		return nil, &CannotHoldError{"/Election", err.Error()}
 	}
 	list := []*table{d.electionTable()}
-	for _, c := range classes() {
+	for _, c := range d.classes {
 		if c.name != electionClass {
 			list = append(list, d.table(c))
 		}

@@ -87,6 +87,7 @@ var table = map[string]rule{
 	"internal/ems/election": {"ems/model", "definitions as people work on them; knows no store and no ballots"},
 	"internal/ems/results":  {"ems/model", "results as they are reported; knows no ballots and no files"},
 	"internal/ems/vendor":   {"ems/dialect ems/election ems/model", "vendors' records in the core's terms; reads no files itself"},
+	"internal/ems/define":   {"ems/election", "the desk at which definitions are made; it keeps none and counts nothing"},
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
 	"internal/ems/deck":     {"ems/election ems/model strictjson verdict", "what test ballots must count to is worked out without the code that counts"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},

@@ -25,6 +25,7 @@ import (
 	"sallyport/internal/custody"
 	"sallyport/internal/daemon"
 	"sallyport/internal/durable"
+	"sallyport/internal/ems"
 	"sallyport/internal/manifest"
 	wiring "sallyport/internal/station"
 	"sallyport/internal/testtool"
@@ -215,9 +216,15 @@ func TestNothingIsDoneWithoutTheLog(t *testing.T) {
 		wiring.OpMediaImport: wiring.MediaImportArgs{List: []byte("label,serial,fs_id,seal,direction,single_use,note\nL1,LIST-1,,S1,in,,\n")}})
 	asked[*custody.Medium](source, wiring.OpMediaRegister, stick)
 	refuse(source, map[string]any{wiring.OpMediaChange: wiring.MediaChangeArgs{MediumArgs: wiring.MediumArgs{Medium: "M1"}, Change: custody.Change{Act: custody.Retire, Note: "worn"}}})
+	decides := wiring.Decides{ElectionID: "county-2026", Who: "canvass board", Why: "canvass"}
+	refuse(source, map[string]any{wiring.OpClosePolls: decides, wiring.OpSetStatus: wiring.SetStatusArgs{Decides: decides, Status: "unofficial-partial"},
+		wiring.OpAdjudicate:  wiring.AdjudicateArgs{Decides: decides, Decisions: []ems.Decision{{Ballot: "b", Contest: "c", Reject: true}}},
+		wiring.OpManualTally: wiring.ManualArgs{Decides: decides, Tally: ems.ManualTally{Name: "hand count", Contests: []ems.ManualContest{}}},
+		wiring.OpSetRules:    wiring.RulesArgs{Decides: decides, Contest: "c", Config: some},
+		wiring.OpResults:     wiring.ResultsArgs{ElectionArgs: wiring.ElectionArgs{ElectionID: decides.ElectionID}, Form: "html"}})
 	for _, op := range []string{wiring.OpLogProve, wiring.OpLogPeers, wiring.OpLogBundle, wiring.OpMediaList, wiring.OpMediaShow, wiring.OpStatus, wiring.OpWatch, wiring.OpSealAgain, wiring.OpQuarantineList, wiring.OpQuarantineShow, wiring.OpLogShow,
 		wiring.OpTrustShow, wiring.OpTrustDelivery, wiring.OpTrustRoot, wiring.OpTrustIdentity, wiring.OpTrustKey, wiring.OpAuthorityKey,
-		wiring.OpAuthorityStatus, wiring.OpElections, wiring.OpTally} {
+		wiring.OpAuthorityStatus, wiring.OpElections, wiring.OpTally, wiring.OpEMSStatus, wiring.OpWriteIns} {
 		tried[op] = true // these only read
 	}
 	for _, op := range operations(t) {

@@ -65,7 +65,14 @@ const (
 	PackageHold      EventID = "package.hold"
 	PackageRecovered EventID = "package.recovered"
 	PackageSeal      EventID = "package.seal"
-	EMSImport        EventID = "ems.import"
+
+	EMSImport     EventID = "ems.import"
+	EMSPolls      EventID = "ems.polls"
+	EMSStatus     EventID = "ems.status"
+	EMSAdjudicate EventID = "ems.adjudicate"
+	EMSManual     EventID = "ems.manual"
+	EMSRules      EventID = "ems.rules"
+	EMSResults    EventID = "ems.results"
 )
 
 // Severity is the weight of an event; NIST SP 1500-101 leaves the words open.
@@ -188,7 +195,14 @@ var catalogue = map[EventID]Definition{
 	PackageHold:      {Severity: Warning, Action: true, Meaning: "A package, or what was read of it, goes into quarantine.", Fields: []string{"item", "kind", "files", "bytes", "reasons"}},
 	PackageRecovered: {Severity: Warning, Meaning: "A package that a stop of the station left half-way was found at start.", Fields: []string{"item", "state", "complete", "action", "bytes", "digest"}},
 	PackageSeal:      {Severity: Notice, Action: true, Meaning: "This station seals a package.", Fields: []string{"kind", "jurisdiction", "election_id", "audience", "stream", "package_seq", "files", "bytes", "key_ids", "path", "manifest_sha256"}},
-	EMSImport:        {Severity: Notice, Action: true, Meaning: "An admitted package is imported into the EMS core.", Fields: []string{"kind", "election_id", "contests", "ballots", "state_digest", "duplicate", "duration_ms"}},
+
+	EMSImport:     {Severity: Notice, Action: true, Meaning: "An admitted package is imported into the EMS core.", Fields: []string{"kind", "election_id", "contests", "ballots", "state_digest", "duplicate", "duration_ms"}},
+	EMSPolls:      {Severity: Notice, Action: true, Meaning: "Somebody says that the polls of an election are closed: from then on totals are given.", Fields: emsFields()},
+	EMSStatus:     {Severity: Notice, Action: true, Meaning: "The results of an election take the next step, such as to be certified; a second person approves what is official.", Fields: emsFields("status", "sequence", "approver", "counted_digest")},
+	EMSAdjudicate: {Severity: Notice, Action: true, Meaning: "People decide about names that voters wrote: how many, and never which.", Fields: emsFields("decisions", "ballots", "contests")},
+	EMSManual:     {Severity: Notice, Action: true, Meaning: "A tally that was made by hand is recorded beside the counts.", Fields: emsFields("name", "contests", "ballots")},
+	EMSRules:      {Severity: Notice, Action: true, Meaning: "The rules are set by which a ranked contest is tabulated.", Fields: emsFields("contest", "sha256")},
+	EMSResults:    {Severity: Notice, Action: true, Meaning: "The results of an election are given out, in the named form.", Fields: []string{"election_id", "form", "status", "sequence", "state_digest"}},
 }
 
 // deviceFields are the facts of a USB device, and more.
@@ -199,6 +213,12 @@ func deviceFields(more ...string) []string {
 // mediaFields are what is recorded of every change in the register of media.
 func mediaFields(more ...string) []string {
 	return append([]string{"label", "state", "seal", "seal_broken", "fs_id", "note"}, more...)
+}
+
+// emsFields are what is recorded of every decision about an election: which, who
+// decides it, and how far the core had come before and has come after it.
+func emsFields(more ...string) []string {
+	return append([]string{"election_id", "who", "facts", "state_digest"}, more...)
 }
 
 // Catalogue returns every definition, sorted by id.

@@ -56,7 +56,7 @@ type commands struct {
 	Trust      trustCmd      `cmd:"" help:"Who may sign what: the trust bundle of the election authority."`
 	Station    stationCmd    `cmd:"" help:"This station's enrolment and its boot state."`
 	Authority  authorityCmd  `cmd:"" help:"The desk of the election authority."`
-	EMS        emsCmd        `cmd:"" name:"ems" help:"The election core: what was admitted, and its tally."`
+	EMS        emsCmd        `cmd:"" name:"ems" help:"The election core: elections, their tally, and what people decide about results."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -65,7 +65,7 @@ const exits = `Exit status: 0 accepted or done, 1 failed, 2 usage (also: no such
 
 const epilogue = exits + `
 
-With --json a command prints exactly one JSON document on its standard output, also when it fails: {"error":{"code":"usage","message":"…"}}. The code is usage, not-found, denied, unavailable, internal, interrupted, failed or a reason of a verdict.
+With --json a command prints exactly one JSON document on its standard output, also when it fails: {"error":{"code":"usage","message":"…"}}. The code is usage, not-found, denied, unavailable, internal, interrupted, failed, a reason of a verdict, or one of polls-open, transition, two-people and stale (of the election core).
 
 Ctrl-C ends the command and never the daemon: a medium that sallyportd reads gets its verdict all the same. Without a daemon the command opens the station itself, and Ctrl-C ends the reading in order: the medium is held as interrupted.
 

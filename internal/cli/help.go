@@ -94,23 +94,6 @@ Exit status: 0 sealed, 1 failed (also: this station may not seal such a package)
 }
 
 // Help implements kong.HelpProvider.
-func (tallyCmd) Help() string {
-	return `Counts every ballot anew and checks the count against the conservation identity: in each contest votes, overvotes and undervotes add up to the ballots.
-
-    sallyport ems tally
-    sallyport --json ems tally county-2026
-
-Exit status: 0 done, 1 failed, 2 usage or no such election, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
-func (electionsCmd) Help() string {
-	return `    sallyport ems elections
-
-Exit status: 0 done, 1 failed, 2 usage, 5 the station is not ready.`
-}
-
-// Help implements kong.HelpProvider.
 func (trustShowCmd) Help() string {
 	return `Shows which stations the election authority has enrolled, what each may seal and for which elections.
 

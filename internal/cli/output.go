@@ -104,6 +104,9 @@ func explain(err error) problem {
 		return problem{Code: control.CodeUnavailable, Message: err.Error(),
 			Next: "Another sallyport command, or a sallyportd that is starting or stopping, has this station open. Wait a moment and try again; 'sallyport status' shows whether a daemon answers."}
 	}
+	if f := station.EMSRefusal(err); f != nil { // of a database that was opened here
+		return problem{Code: f.Code, Message: f.Message}
+	}
 	if finding, ok := verdict.Find(err); ok {
 		return problem{Code: string(finding.Reason), Message: err.Error(), Next: finding.Reason.NextStep()}
 	}

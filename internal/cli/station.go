@@ -10,7 +10,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"sallyport/internal/control"
-	"sallyport/internal/ems"
 	"sallyport/internal/hotplug"
 	"sallyport/internal/station"
 	"sallyport/internal/trust"
@@ -121,44 +120,6 @@ func usbSummary(v *hotplug.View) string {
 		return "not known; is sallyport-usbd running?"
 	}
 	return strings.Join(parts, ", ")
-}
-
-type emsCmd struct {
-	Tally     tallyCmd     `cmd:"" help:"Count an election from its ballots and print the result."`
-	Elections electionsCmd `cmd:"" help:"List the elections in the core."`
-}
-
-type electionsCmd struct{}
-
-func (electionsCmd) Run(a *app) error {
-	var e station.Elections
-	if err := a.do(station.OpElections, station.NoArgs{}, nil, &e); err != nil {
-		return err
-	}
-	return a.print(e, func(w io.Writer) {
-		tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(tw, "ELECTION\tDATE\tCONTESTS\tPRECINCTS\tBALLOTS\tNAME")
-		for _, x := range e.Elections {
-			fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%s\n", verdict.Escape(x.ID), x.Date, x.Contests, x.Precincts, x.Ballots, verdict.Escape(x.Name))
-		}
-		tw.Flush()
-	})
-}
-
-type tallyCmd struct {
-	Election string `arg:"" optional:"" help:"The election's id; not needed when the core holds only one."`
-}
-
-func (c *tallyCmd) Run(a *app) error {
-	var t ems.Tally
-	if err := a.do(station.OpTally, station.TallyArgs{ElectionID: c.Election}, nil, &t); err != nil {
-		return err
-	}
-	return a.print(t, func(w io.Writer) {
-		if err := t.WriteTable(w); err != nil {
-			fmt.Fprintln(a.err, "sallyport:", err)
-		}
-	})
 }
 
 type trustCmd struct {

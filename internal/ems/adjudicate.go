@@ -96,6 +96,9 @@ func (c *Core) adjudicate(ctx context.Context, electionID string, list []Decisio
 	if err != nil {
 		return err
 	}
+	if len(list) == 0 {
+		return fmt.Errorf("%w: there is no decision", ErrDecision)
+	}
 	d := v.Compiled()
 	subs, err := c.subtotals(ctx, electionID, d)
 	if err != nil {

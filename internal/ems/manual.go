@@ -22,6 +22,18 @@ type ManualTally struct {
 	Contests []ManualContest `json:"contests"`
 }
 
+// Ballots is how many ballots were counted: the most that one contest has.
+func (m *ManualTally) Ballots() (most int64) {
+	for i := range m.Contests {
+		var n int64
+		for _, l := range m.Contests[i].Lines {
+			n += l.Ballots
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
 // ManualContest are the counts of one contest.
 type ManualContest struct {
 	Contest string       `json:"contest"`
@@ -56,6 +68,9 @@ func (c *Core) AddManual(ctx context.Context, electionID string, m ManualTally, 
 	_, v, err := c.must(ctx, electionID)
 	if err != nil {
 		return err
+	}
+	if len(m.Contests) == 0 {
+		return fmt.Errorf("%w: it has no contest", ErrManual)
 	}
 	for i := range m.Contests {
 		if _, err := m.Contests[i].lines(v); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -66,7 +67,7 @@ func (c *Core) statuses(ctx context.Context, electionID string) ([]StatusChange,
 }
 
 // SetStatus takes the next step. Certifying, correcting and recounting take a
-// second person; certifying also that no mark waits for a decision. The results
+// second person; certifying also that nothing is unfinished (see [Standing]). The results
 // are counted anew first, and the step is bound to what was counted.
 func (c *Core) SetStatus(ctx context.Context, electionID string, to results.Status, by By, approver string) (StatusChange, error) {
 	if err := by.check(); err != nil {
@@ -104,10 +105,12 @@ func (c *Core) setStatus(ctx context.Context, electionID string, to results.Stat
 		return StatusChange{}, err
 	}
 	if to == results.Certified {
-		for _, x := range t.Contests {
-			if x.Total.Unresolved > 0 {
-				return StatusChange{}, fmt.Errorf("%w: in contest %q %d marks wait for a decision", ErrTransition, x.ID, x.Total.Unresolved)
-			}
+		open, err := c.unfinished(ctx, electionID, v.Compiled(), t)
+		if err != nil {
+			return StatusChange{}, err
+		}
+		if len(open) > 0 {
+			return StatusChange{}, fmt.Errorf("%w: %s", ErrTransition, strings.Join(open, "; "))
 		}
 	}
 	votes, err := c.votes(ctx, electionID)

@@ -21,7 +21,7 @@ var families = map[string]string{
 	"config":    "The station's configuration.",
 	"control":   "Requests of local users to the station.",
 	"device":    "USB devices: what came, how it was judged, what became of it.",
-	"ems":       "The election core, into which admitted packages go.",
+	"ems":       "The election core: what admitted packages brought, what people decided, and which results were given out.",
 	"enrol":     "The station's enrolment with the election authority.",
 	"error":     "Errors because of which the station stops.",
 	"export":    "Places of the log that an export could not read; they are not in the log itself.",

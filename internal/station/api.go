@@ -2,7 +2,6 @@ package station
 
 import (
 	"sallyport/internal/audit"
-	"sallyport/internal/ems"
 	"sallyport/internal/evidence"
 	"sallyport/internal/gossip"
 	"sallyport/internal/hotplug"
@@ -56,8 +55,16 @@ const (
 	OpMediaChange   = "media.change"   // MediaChangeArgs, custody.Medium
 	OpMediaImport   = "media.import"   // MediaImportArgs, MediaImported
 
-	OpElections = "ems.elections" // NoArgs, Elections
-	OpTally     = "ems.tally"     // TallyArgs, ems.Tally
+	OpElections   = "ems.elections"  // NoArgs, Elections
+	OpTally       = "ems.tally"      // TallyArgs, ems.Tally
+	OpEMSStatus   = "ems.status"     // ElectionArgs, ems.Standing
+	OpWriteIns    = "ems.writeins"   // WriteInsArgs, WriteIns
+	OpClosePolls  = "ems.polls"      // Decides, NoArgs
+	OpSetStatus   = "ems.setstatus"  // SetStatusArgs, ems.StatusChange
+	OpAdjudicate  = "ems.adjudicate" // AdjudicateArgs, NoArgs
+	OpManualTally = "ems.manual"     // ManualArgs, NoArgs
+	OpSetRules    = "ems.rules"      // RulesArgs, NoArgs
+	OpResults     = "ems.results"    // ResultsArgs, results.Results: they are given out
 )
 
 // NoArgs are the arguments of operations that take none.
@@ -281,16 +288,6 @@ type Document struct {
 	Body []byte `json:"body,omitzero"`
 	// Fingerprint is for people to compare; empty where there is none.
 	Fingerprint string `json:"fingerprint,omitzero"`
-}
-
-// Elections lists what the EMS core holds.
-type Elections struct {
-	Elections []ems.Election `json:"elections"`
-}
-
-// TallyArgs name the election; empty means the only one.
-type TallyArgs struct {
-	ElectionID string `json:"election_id"`
 }
 
 // Requested is an enrolment request and what people compare.

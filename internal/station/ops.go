@@ -3,7 +3,6 @@ package station
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,7 +17,6 @@ import (
 	"sallyport/internal/authority"
 	"sallyport/internal/control"
 	"sallyport/internal/durable"
-	"sallyport/internal/ems"
 	"sallyport/internal/intake"
 	"sallyport/internal/strictjson"
 	"sallyport/internal/tpm/attest"
@@ -82,11 +80,9 @@ func (s *Station) Handle(ctx context.Context, c *control.Call) (any, error) {
 		return with(c, func(a HandoverArgs) (any, error) { return s.handOver(ctx, a) })
 	case OpBootMeasure:
 		return s.measure(ctx)
-	case OpElections:
-		list, err := s.core.Elections(ctx)
-		return Elections{Elections: list}, err
-	case OpTally:
-		return with(c, func(a TallyArgs) (any, error) { return s.tally(ctx, a) })
+	}
+	if strings.HasPrefix(c.Op, emsOps) {
+		return s.elections.handle(ctx, c)
 	}
 	if strings.HasPrefix(c.Op, mediaOps) {
 		return s.media.handle(ctx, c)
@@ -450,25 +446,4 @@ func (s *Station) prove(a ProveArgs) (any, error) {
 		return nil, control.Failf(control.CodeUnavailable, "cannot prove entry %d: %v; run 'sallyport-verify log'", a.Entry, err)
 	}
 	return out, nil
-}
-
-func (s *Station) tally(ctx context.Context, a TallyArgs) (any, error) {
-	if a.ElectionID == "" {
-		list, err := s.core.Elections(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if len(list) != 1 {
-			return nil, control.Failf(control.CodeUsage, "the EMS core holds %s elections: name one ('sallyport ems elections' lists them)", strconv.Itoa(len(list)))
-		}
-		a.ElectionID = list[0].ID
-	}
-	t, err := s.core.Tally(ctx, a.ElectionID)
-	if f, ok := verdict.Find(err); ok {
-		return nil, control.Failf(string(f.Reason), "%v", f)
-	}
-	if errors.Is(err, ems.ErrNoElection) {
-		return nil, control.Failf(control.CodeNotFound, "%v", err)
-	}
-	return t, err
 }

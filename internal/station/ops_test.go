@@ -150,7 +150,7 @@ func TestOperationsRefuseWhatIsNoRequest(t *testing.T) {
 			{station.OpTrustKey, "usage", station.NoArgs{}, nil},
 			{station.OpTrustKey, "usage", station.KeyArgs{For: "everything"}, nil},
 			{station.OpTally, "usage", station.TallyArgs{}, nil},
-			{station.OpTally, "not-found", station.TallyArgs{ElectionID: "none"}, nil},
+			{station.OpTally, "not-found", station.TallyArgs{ElectionArgs: station.ElectionArgs{ElectionID: "none"}}, nil},
 		} {
 			_, err := ask[map[string]any](s, c.op, c.args, c.medium)
 			if f := failure(t, err); f.Code != c.code {

@@ -103,11 +103,13 @@ type Station struct {
 	desk     *authority.Desk // of an authority alone
 	peers    *gossip.Book
 	media    *mediaDesk
-	intake   *intake.Intake
-	usb      *hotplug.Manager // runs in a daemon with live USB alone
-	sealing  sync.Mutex       // one package or trust bundle at a time
-	sandbox  error            // why media cannot be read here; nil after a trial
-	started  time.Time
+	// elections is what people decide about the elections in core.
+	elections *electionDesk
+	intake    *intake.Intake
+	usb       *hotplug.Manager // runs in a daemon with live USB alone
+	sealing   sync.Mutex       // one package or trust bundle at a time
+	sandbox   error            // why media cannot be read here; nil after a trial
+	started   time.Time
 	// locked is why the station takes and seals nothing: its log is damaged, and is
 	// never built upon. What there is can be read and exported.
 	locked error
@@ -182,6 +184,9 @@ func (s *Station) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.core, err = ems.Open(filepath.Join(dir, emsFile)); err != nil {
+		return err
+	}
+	if s.elections, err = s.openElections(ctx); err != nil {
 		return err
 	}
 	// A cut between the last two steps of Init leaves the marker behind, and with

@@ -147,6 +147,12 @@ func facts(ctx context.Context, q queryer, each func(Fact) error) error {
 	return nil
 }
 
+// Last returns the number of the last fact, 0 when there is none.
+func (s *Store) Last(ctx context.Context) (int64, error) {
+	no, _, err := head(ctx, s.db)
+	return no, err
+}
+
 // head returns the number and the chain value of the last fact.
 func head(ctx context.Context, q queryer) (no int64, chain [32]byte, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT no, chain FROM fact ORDER BY no DESC LIMIT 1")

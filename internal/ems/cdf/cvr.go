@@ -123,10 +123,13 @@ func (r *Reader) ReadRecords(ctx context.Context, file string, doc io.Reader, wa
 	s := newRecords(ctx, c, want, each)
 	c.sink = s
 	var err error
-	if enc == XML {
+	switch {
+	case enc == XML:
 		err = newXMLWalker(c, src).document()
-	} else {
+	case lenient != nil:
 		err = newWalker(c, src).document()
+	default:
+		err = s.piped(newWalker(c, src))
 	}
 	if err == nil {
 		err = s.finish()
@@ -148,8 +151,10 @@ type records struct {
 	styles   map[string]int
 	units    map[string]int
 
-	count int // records so far
-	rec   record
+	count int     // records so far
+	rec   *record // that is checked
+	in    *record // that is being read; the same one, unless there is a pipe
+	pipe  *pipe   // nil when records are checked where they are read
 	// unitSupplied: the current record does not name its unit itself.
 	unitSupplied bool
 	ballot       model.Ballot
@@ -181,29 +186,25 @@ func newRecords(ctx context.Context, c *checker, want Want, each func(*model.Bal
 		s.units[p.ID] = i
 	}
 	s.votes = make([]int64, most)
+	s.rec = &record{}
+	s.in = s.rec
 	return s
 }
 
 func (s *records) enter(at slot) error {
 	switch at {
 	case cvrOpen:
-		if s.count%1024 == 0 {
-			if err := s.ctx.Err(); err != nil {
-				return err
-			}
-		}
-		s.rec.reset()
-		s.unitSupplied = false
+		s.in.reset()
 	case snapOpen:
-		s.rec.snapshot()
+		s.in.snapshot()
 	case contestOpen:
-		s.rec.contest()
+		s.in.contest()
 	case optionOpen:
-		s.rec.option()
+		s.in.option()
 	case posOpen:
-		s.rec.position()
+		s.in.position()
 	case writeInOpen:
-		s.rec.lastPosition().writeIn = true
+		s.in.lastPosition().writeIn = true
 	default:
 		s.list.enter(at)
 	}
@@ -211,6 +212,9 @@ func (s *records) enter(at slot) error {
 }
 
 func (s *records) leave(at slot) error {
+	if at == cvrOpen && s.pipe != nil {
+		return s.pipe.put(s)
+	}
 	if at == cvrOpen {
 		err := s.record()
 		s.count++
@@ -223,19 +227,29 @@ func (s *records) value(at slot, text []byte) {
 	if at >= electionOpen {
 		s.list.value(at, text)
 	} else {
-		s.rec.value(at, text)
+		s.in.value(at, text)
 	}
 }
 
 // bad is a finding about the current record.
 func (s *records) bad(pointer, rule, format string, args ...any) error {
-	return s.c.brokenAt("/CVR/"+strconv.Itoa(s.count)+pointer, rule, format, args...)
+	pointer = "/CVR/" + strconv.Itoa(s.count) + pointer
+	if s.pipe != nil { // the document's reader is elsewhere already
+		return broken(s.c.file, pointer, 0, rule, format, args...)
+	}
+	return s.c.brokenAt(pointer, rule, format, args...)
 }
 
 // record checks one record that was read to its end, and hands it on.
 func (s *records) record() error {
-	r, b := &s.rec, &s.ballot
+	if s.count%1024 == 0 {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	r, b := s.rec, &s.ballot
 	b.Reset()
+	s.unitSupplied = false
 	if s.c.lenient != nil {
 		if err := s.supply(); err != nil {
 			return err
@@ -306,12 +320,12 @@ func (s *records) method(b *model.Ballot) error {
 
 // snapshot checks one snapshot and adds it to b.
 func (s *records) snapshot(b *model.Ballot, style *model.Style, i int) error {
-	r := &s.rec
+	r := s.rec
 	snap := &r.snaps[i]
-	at := "/CVRSnapshot/" + strconv.Itoa(i)
+	at := func() string { return "/CVRSnapshot/" + strconv.Itoa(i) }
 	for j := range i {
 		if string(r.snaps[j].id.b) == string(snap.id.b) {
-			return s.bad(at+"/@id", "snapshot-repeated", "another snapshot of this record has the same @id")
+			return s.bad(at()+"/@id", "snapshot-repeated", "another snapshot of this record has the same @id")
 		}
 	}
 	if string(snap.id.b) == string(r.current.b) {
@@ -321,7 +335,7 @@ func (s *records) snapshot(b *model.Ballot, style *model.Style, i int) error {
 	for j := snap.from; j < snap.to; j++ {
 		c := &r.contests[j]
 		n, ok := s.contests[string(c.id.b)]
-		here := func() string { return at + "/CVRContest/" + strconv.Itoa(j-snap.from) }
+		here := func() string { return at() + "/CVRContest/" + strconv.Itoa(j-snap.from) }
 		if !ok {
 			return s.bad(here()+"/ContestId", "record-contest", "the definition has no such contest")
 		}
@@ -430,9 +444,11 @@ func (s *records) counts(b *model.Ballot) error {
 		votes := s.votes[:len(c.Options)]
 		clear(votes)
 		out, err := c.Count(&marks[j], votes)
-		at := "/CVRSnapshot/" + strconv.Itoa(b.Current) + "/CVRContest/" + strconv.Itoa(j)
+		at := func() string {
+			return "/CVRSnapshot/" + strconv.Itoa(b.Current) + "/CVRContest/" + strconv.Itoa(j)
+		}
 		if err != nil {
-			return s.bad(at, "record-marks", "%v", err)
+			return s.bad(at(), "record-marks", "%v", err)
 		}
 		said := &s.rec.contests[snap.from+j]
 		over := out.Overvotes > 0
@@ -442,7 +458,7 @@ func (s *records) counts(b *model.Ballot) error {
 		if said.over == 0 && over ||
 			said.under >= 0 && said.under != int64(out.Undervotes) ||
 			said.writeIns >= 0 && !over && said.writeIns != int64(out.WriteIns) {
-			return s.bad(at, "record-counts", "the record's own counts of over-, undervotes or write-ins do not follow from its marks")
+			return s.bad(at(), "record-counts", "the record's own counts of over-, undervotes or write-ins do not follow from its marks")
 		}
 	}
 	return nil

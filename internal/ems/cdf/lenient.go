@@ -11,7 +11,7 @@ import (
 // is never made of the record's content or of its place in the report, from
 // which the order of casting could be recovered.
 func (s *records) supply() error {
-	r, lenient := &s.rec, s.c.lenient
+	r, lenient := s.rec, s.c.lenient
 	note := func(rule, consequence string) {
 		lenient.addAt(s.c.file, "/CVR/"+strconv.Itoa(s.count), rule, consequence)
 	}
@@ -39,7 +39,7 @@ func (s *records) supply() error {
 
 // identify gives the record an identifier in place of its UniqueId.
 func (s *records) identify() (consequence string, err error) {
-	r := &s.rec
+	r := s.rec
 	switch {
 	case len(r.audit.b) > 0:
 		r.unique.set(r.audit.b)

@@ -147,7 +147,7 @@ func (u *usage) intern(b []byte) string {
 }
 
 func (u *usage) record(s *records, b *model.Ballot) error {
-	r := &s.rec
+	r := s.rec
 	if err := s.use(u.elections, r.election.b, "/ElectionId"); err != nil {
 		return err
 	}

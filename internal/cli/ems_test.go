@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport/internal/audit"
 	"sallyport/internal/ems"
 	"sallyport/internal/testcore"
 	"sallyport/internal/testoffice"
@@ -191,6 +192,27 @@ func TestElectionCommandsWorkOnStationsAndDatabases(t *testing.T) {
 	steps := logged(t, served, "ems.status")
 	if want := []string{"success", "refused", "refused", "success", "refused", "refused", "refused", "success", "success"}; !slices.Equal(steps, want) {
 		t.Errorf("the log of the station tells of the steps %v", steps)
+	}
+	var told []string
+	for _, e := range entriesOf(t, served, "--event", "ems") {
+		if e.Outcome != "" {
+			x := document(t, must(t, served, "--json", "log", "explain", fmt.Sprint(e.Seq)))
+			told = append(told, x["text"].(string))
+			if why := x["why"].([]any); (len(why) > 0) != (e.Outcome == audit.Refused) {
+				t.Errorf("entry %d: %v", e.Seq, why)
+			}
+		}
+	}
+	for _, want := range []string{
+		"Ann Bell closed the polls of election " + testcore.Open + ".",
+		"Ann Bell wanted to close the polls of election nowhere; it was REFUSED.",
+		"Ann Bell gave the status certified (approved by Bob Cole) to the results of election " + testcore.Closed + ".",
+		"Ann Bell recorded the manual tally \"torn ballots\" of 3 ballots beside the counts of election " + testcore.Closed + ".",
+		"Ann Bell set the rules of the ranked contest contest-clerk of election " + testcore.Open + ".",
+	} {
+		if !slices.Contains(told, want) {
+			t.Errorf("no entry is told as %q: %q", want, told)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -103,6 +104,9 @@ func explain(err error) problem {
 	case errors.Is(err, durable.ErrLocked):
 		return problem{Code: control.CodeUnavailable, Message: err.Error(),
 			Next: "Another sallyport command, or a sallyportd that is starting or stopping, has this station open. Wait a moment and try again; 'sallyport status' shows whether a daemon answers."}
+	}
+	if errors.Is(err, context.Canceled) { // work that was done here, not by the station
+		return problem{Code: codeInterrupted, Message: "interrupted: " + err.Error()}
 	}
 	if f := station.EMSRefusal(err); f != nil { // of a database that was opened here
 		return problem{Code: f.Code, Message: f.Message}

@@ -223,8 +223,12 @@ func (s step) tell() string {
 		text = s.tellMedium()
 	case "device":
 		text = s.tellDevice()
-	case "package", "ems":
+	case "package":
 		text = s.tellPackage()
+	case "ems":
+		if text = s.tellPackage(); text == "" {
+			text = s.tellElection()
+		}
 	}
 	if text == "" {
 		definition, _ := audit.Define(s.at.Event)

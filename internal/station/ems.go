@@ -160,19 +160,16 @@ func (d *electionDesk) carryOut(ctx context.Context, x decision) error {
 	return d.sealLog(ctx)
 }
 
-// refuse writes the outcome of what was not done. The log gets the code alone: the
-// words may name a ballot.
+// refuse writes the outcome of what was not done.
 func (d *electionDesk) refuse(ctx context.Context, intent audit.Intent, err error) error {
-	outcome, fields := audit.Failure, map[string]string{"detail": "the core could not do it; nothing was changed"}
-	err = emsFailure(err)
-	var f *control.Failure
-	if errors.As(err, &f) {
-		outcome, fields = audit.Refused, map[string]string{"reason": f.Code}
+	outcome, fields := audit.Refused, loggedRefusal(err)
+	if fields == nil {
+		outcome, fields = audit.Failure, map[string]string{"detail": "the core could not do it; nothing was changed"}
 	}
 	if lost := intent.Outcome(context.WithoutCancel(ctx), outcome, fields); lost != nil {
 		return d.die(lost)
 	}
-	return err
+	return emsFailure(err)
 }
 
 // person is the caller, as the kernel knows him.

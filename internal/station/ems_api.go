@@ -6,6 +6,7 @@ import (
 	"sallyport/internal/control"
 	"sallyport/internal/ems"
 	"sallyport/internal/ems/results"
+	"sallyport/internal/verdict"
 )
 
 // Elections lists what the EMS core holds.
@@ -93,34 +94,51 @@ const (
 	CodeStale      = "stale"
 )
 
+// emsRefusals are the errors of the EMS core that are no fault of the station:
+// the code, and what to do.
+var emsRefusals = [...]struct {
+	err        error
+	code, next string
+}{
+	{ems.ErrNoElection, control.CodeNotFound, "'sallyport ems elections' lists them"},
+	{ems.ErrWhich, control.CodeUsage, "'sallyport ems elections' lists them"},
+	{ems.ErrNoDraft, control.CodeNotFound, ""},
+	{ems.ErrDraftID, control.CodeUsage, ""},
+	{ems.ErrBy, control.CodeUsage, "with --who and --why"},
+	{ems.ErrDecision, control.CodeUsage, "nothing was changed"},
+	{ems.ErrManual, control.CodeUsage, "nothing was recorded"},
+	{ems.ErrRules, control.CodeUsage, "nothing was changed"},
+	{ems.ErrPollsOpen, CodePollsOpen, "'sallyport ems close-polls' says that they are closed"},
+	{ems.ErrTransition, CodeTransition, "'sallyport ems status' says what is missing"},
+	{ems.ErrTwoPeople, CodeTwoPeople, "with --who and --approver"},
+	{ems.ErrChanged, CodeStale, "look at what holds now, and decide again"},
+}
+
 // EMSRefusal is what the EMS core does not do, as a caller sees it; nil for any
 // other error.
 func EMSRefusal(err error) *control.Failure {
-	for _, r := range []struct {
-		err  error
-		code string
-		next string
-	}{
-		{ems.ErrNoElection, control.CodeNotFound, "'sallyport ems elections' lists them"},
-		{ems.ErrWhich, control.CodeUsage, "'sallyport ems elections' lists them"},
-		{ems.ErrNoDraft, control.CodeNotFound, ""},
-		{ems.ErrDraftID, control.CodeUsage, ""},
-		{ems.ErrBy, control.CodeUsage, "with --who and --why"},
-		{ems.ErrDecision, control.CodeUsage, "nothing was changed"},
-		{ems.ErrManual, control.CodeUsage, "nothing was recorded"},
-		{ems.ErrRules, control.CodeUsage, "nothing was changed"},
-		{ems.ErrPollsOpen, CodePollsOpen, "'sallyport ems close-polls' says that they are closed"},
-		{ems.ErrTransition, CodeTransition, "'sallyport ems status' says what is missing"},
-		{ems.ErrTwoPeople, CodeTwoPeople, "with --who and --approver"},
-		{ems.ErrChanged, CodeStale, "look at what holds now, and decide again"},
-	} {
-		if !errors.Is(err, r.err) {
+	for _, r := range emsRefusals {
+		switch {
+		case !errors.Is(err, r.err):
 			continue
-		}
-		if r.next == "" {
+		case r.next == "":
 			return control.Failf(r.code, "%v", err)
 		}
 		return control.Failf(r.code, "%v (%s)", err, r.next)
+	}
+	return nil
+}
+
+// loggedRefusal is what the audit log says of a refusal: code and kind, and not
+// the words, which may name a ballot.
+func loggedRefusal(err error) map[string]string {
+	for _, r := range emsRefusals {
+		if errors.Is(err, r.err) {
+			return map[string]string{"reason": r.code, "detail": r.err.Error()}
+		}
+	}
+	if f, ok := verdict.Find(err); ok {
+		return map[string]string{"reason": string(f.Reason)}
 	}
 	return nil
 }

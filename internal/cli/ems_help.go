@@ -33,7 +33,7 @@ Exit status: 0 done, 1 failed, 2 usage or no such election, 5 the station is not
 func (closePollsCmd) Help() string {
 	return `Before the polls are closed nobody is told any total. They are taken to be closed a day and a half after the election's last day; this says it earlier. Nothing opens them again.
 
-    sallyport ems close-polls county-2026 --who 'Ann Bell' \
+    sallyport ems close-polls county-2026 --who 'county clerk' \
         --why 'all precincts reported closed'
 
 Exit status: 0 done, 1 failed, 2 usage or no such election, 5 the station is not ready.`
@@ -43,9 +43,9 @@ Exit status: 0 done, 1 failed, 2 usage or no such election, 5 the station is not
 func (setStatusCmd) Help() string {
 	return `The steps are those of the standard (NIST SP 1500-100): unofficial-partial and unofficial-complete, then certified, and from there only correction or recount. Everything is counted anew first, and the step is bound to what was counted. The last three need a second person; certified also that no mark waits for a decision and each ranked contest has rules.
 
-    sallyport ems set-status county-2026 unofficial-complete --who 'Ann Bell' \
+    sallyport ems set-status county-2026 unofficial-complete --who 'county clerk' \
         --why 'all precincts are in'
-    sallyport ems set-status county-2026 certified --who 'Ann Bell' --approver 'Bob Cole' \
+    sallyport ems set-status county-2026 certified --who 'county clerk' --approver 'chair of the board' \
         --why 'canvass of November 9'
 
 Exit status: 0 done, 1 failed (code transition: this step cannot be taken now; two-people; polls-open), 2 usage or no such election, 5 the station is not ready.`
@@ -65,7 +65,7 @@ func (adjudicateCmd) Help() string {
 	return `The file is a JSON list. Each decision names ballot, contest and position, as 'sallyport ems write-ins' lists them, and exactly one of: the option of a candidate, a write-in candidate's name, or that it is no vote.
 
     [{"ballot": "B1", "contest": "mayor", "position": 2, "candidate": "mayor-1"},
-     {"ballot": "B2", "contest": "mayor", "position": 2, "name": "Jo Doe"},
+     {"ballot": "B2", "contest": "mayor", "position": 2, "name": "Write-in Candidate 1"},
      {"ballot": "B3", "contest": "mayor", "position": 2, "reject": true}]
 
     sallyport ems adjudicate county-2026 decisions.json --who 'canvass board' \
@@ -92,7 +92,7 @@ Exit status: 0 done, 1 failed, 2 usage, no such election or a tally that does no
 func (rulesCmd) Help() string {
 	return `Takes the rules of a contest configuration of RCTab; its candidates must be those of the contest. The newest rules hold.
 
-    sallyport ems rules county-2026 mayor config.json --who 'Ann Bell' \
+    sallyport ems rules county-2026 mayor config.json --who 'county clerk' \
         --why 'city charter, section 4'
 
 Exit status: 0 done, 1 failed, 2 usage, no such election or rules that do not fit, 5 the station is not ready.`

@@ -50,7 +50,7 @@ func deskCounter(t *testing.T) counter {
 
 // decided adds what every decision needs.
 func decided(args ...string) []string {
-	return append(append([]string{"ems"}, args...), "--who", "Ann Bell", "--why", "canvass of November 9")
+	return append(append([]string{"ems"}, args...), "--who", "county clerk", "--why", "canvass of November 9")
 }
 
 // emsStep is one command of the course of an election.
@@ -82,16 +82,16 @@ func course(dir string) []emsStep {
 		{decided("rules", closed, "contest-clerk", file("rules.json")), 2, "usage"},
 		{decided("rules", open, "contest-clerk", file("notes.txt")), 2, "usage"},
 		{decided("set-status", open, "unofficial-complete"), 0, "has no rules"},
-		{decided("set-status", open, "certified", "--approver", "Bob Cole"), 1, "transition"},
+		{decided("set-status", open, "certified", "--approver", "chair of the board"), 1, "transition"},
 		{decided("rules", open, "contest-clerk", file("rules.json")), 0, "nothing is missing"},
 		{[]string{"ems", "tally", closed}, 0, "County Clerk"},
 		{[]string{"ems", "tally", closed, "--quick"}, 0, "County Clerk"},
 		{decided("set-status", closed, "finished"), 2, "usage"},
-		{decided("set-status", closed, "recount", "--approver", "Bob Cole"), 1, "transition"},
+		{decided("set-status", closed, "recount", "--approver", "chair of the board"), 1, "transition"},
 		{decided("set-status", closed, "unofficial-complete"), 0, "(step 1)"},
 		{decided("set-status", closed, "certified"), 1, "two-people"},
-		{decided("set-status", closed, "certified", "--approver", "Ann Bell"), 1, "two-people"},
-		{decided("set-status", closed, "certified", "--approver", "Bob Cole"), 1, "transition"},
+		{decided("set-status", closed, "certified", "--approver", "county clerk"), 1, "two-people"},
+		{decided("set-status", closed, "certified", "--approver", "chair of the board"), 1, "transition"},
 		{[]string{"ems", "write-ins", closed}, 0, "contest-mayor"},
 		{decided("adjudicate", closed, file("none.json")), 2, "usage"},
 		{decided("adjudicate", closed, file("notes.txt")), 2, "usage"},
@@ -102,9 +102,9 @@ func course(dir string) []emsStep {
 		{[]string{"ems", "write-ins", closed, "--open"}, 0, "BALLOT"},
 		{decided("manual", closed, file("unbalanced.json")), 2, "usage"},
 		{decided("manual", closed, file("manual.json")), 0, `manual tally "torn ballots": 3 ballots in 1 contest`},
-		{decided("set-status", closed, "certified", "--approver", "Bob Cole"), 0, "the results are official"},
+		{decided("set-status", closed, "certified", "--approver", "chair of the board"), 0, "the results are official"},
 		{decided("manual", closed, file("manual.json")), 0, "have changed since"},
-		{decided("set-status", closed, "correction", "--approver", "Bob Cole"), 0, "approved by Bob Cole (canvass of November 9)"},
+		{decided("set-status", closed, "correction", "--approver", "chair of the board"), 0, "approved by chair of the board (canvass of November 9)"},
 		{[]string{"ems", "status", closed}, 0, "(step 3)"},
 	}
 }
@@ -204,11 +204,11 @@ func TestElectionCommandsWorkOnStationsAndDatabases(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"Ann Bell closed the polls of election " + testcore.Open + ".",
-		"Ann Bell wanted to close the polls of election nowhere; it was REFUSED.",
-		"Ann Bell gave the status certified (approved by Bob Cole) to the results of election " + testcore.Closed + ".",
-		"Ann Bell recorded the manual tally \"torn ballots\" of 3 ballots beside the counts of election " + testcore.Closed + ".",
-		"Ann Bell set the rules of the ranked contest contest-clerk of election " + testcore.Open + ".",
+		"county clerk closed the polls of election " + testcore.Open + ".",
+		"county clerk wanted to close the polls of election nowhere; it was REFUSED.",
+		"county clerk gave the status certified (approved by chair of the board) to the results of election " + testcore.Closed + ".",
+		"county clerk recorded the manual tally \"torn ballots\" of 3 ballots beside the counts of election " + testcore.Closed + ".",
+		"county clerk set the rules of the ranked contest contest-clerk of election " + testcore.Open + ".",
 	} {
 		if !slices.Contains(told, want) {
 			t.Errorf("no entry is told as %q: %q", want, told)

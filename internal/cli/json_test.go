@@ -76,7 +76,7 @@ func TestJSONWithAndWithoutDaemon(t *testing.T) {
 		"ems write-ins":   {s, func() []string { return []string{"ems", "write-ins", testoffice.ElectionID} }, 0},
 		"ems create":      {s, func() []string { return []string{"ems", "create", out("desk.db")} }, 0},
 		"no one's step": {s, func() []string {
-			return []string{"ems", "set-status", testoffice.ElectionID, "certified", "--who", "Ann Bell", "--why", "canvass"}
+			return []string{"ems", "set-status", testoffice.ElectionID, "certified", "--who", "county clerk", "--why", "canvass"}
 		}, 1},
 		"no election":      {s, func() []string { return []string{"ems", "tally", "nowhere"} }, 2},
 		"intake, no image": {s, func() []string { return []string{"intake", "/none"} }, 2},

@@ -28,7 +28,7 @@ func newCounter(t testing.TB) *node {
 }
 
 func deciding(election string) station.Decides {
-	return station.Decides{ElectionID: election, Who: "Ann Bell", Why: "canvass of November 9"}
+	return station.Decides{ElectionID: election, Who: "county clerk", Why: "canvass of November 9"}
 }
 
 func theOne(election string) station.ElectionArgs { return station.ElectionArgs{ElectionID: election} }
@@ -70,7 +70,7 @@ func TestDecisionsAboutElectionsAreLogged(t *testing.T) {
 		do(station.OpManualTally, station.ManualArgs{Decides: a, Tally: ems.ManualTally{Name: "torn ballots", Contests: []ems.ManualContest{{Contest: "contest-clerk",
 			Lines: []ems.ManualLine{{Precinct: "precinct-1", Ballots: 4711, Votes: map[string]int64{"option-clerk-1": 1234}, Undervotes: 3477}}}}}})
 		do(station.OpSetRules, station.RulesArgs{Decides: deciding(testcore.Open), Contest: "contest-clerk", Config: []byte(testcore.Rules)})
-		step := asked[ems.StatusChange](t, s, station.OpSetStatus, station.SetStatusArgs{Decides: a, Status: results.Certified, Approver: "Bob Cole"})
+		step := asked[ems.StatusChange](t, s, station.OpSetStatus, station.SetStatusArgs{Decides: a, Status: results.Certified, Approver: "chair of the board"})
 		r := asked[results.Results](t, s, station.OpResults, station.ResultsArgs{ElectionArgs: theOne(testcore.Closed), Form: "html"})
 		if err := r.Check(); err != nil || r.Status != results.Certified || r.Sequence != 2 || len(r.LogHead) != 64 || r.Contests[0].Threshold.Den != 0 {
 			t.Errorf("%v: %+v", err, r)
@@ -102,12 +102,12 @@ func TestDecisionsAboutElectionsAreLogged(t *testing.T) {
 				}
 			}
 		}
-		fields(0, map[string]string{"election_id": testcore.Closed, "who": "Ann Bell", "facts": "0"})
+		fields(0, map[string]string{"election_id": testcore.Closed, "who": "county clerk", "facts": "0"})
 		fields(1, map[string]string{"facts": "1"})
 		fields(4, map[string]string{"decisions": fmt.Sprint(len(list)), "ballots": fmt.Sprint(len(ballotsOf(list))), "facts": "2"})
 		fields(6, map[string]string{"name": "torn ballots", "contests": "1", "ballots": "4711"})
 		fields(8, map[string]string{"contest": "contest-clerk", "election_id": testcore.Open})
-		fields(10, map[string]string{"status": "certified", "approver": "Bob Cole"})
+		fields(10, map[string]string{"status": "certified", "approver": "chair of the board"})
 		fields(11, map[string]string{"sequence": "2", "counted_digest": step.StateDigest, "state_digest": r.StateDigest})
 		fields(12, map[string]string{"form": "html", "election_id": testcore.Closed})
 		fields(13, map[string]string{"status": "certified", "sequence": "2", "state_digest": r.StateDigest})
@@ -148,7 +148,7 @@ func TestWhatTheCoreRefusesIsRefusedWithACode(t *testing.T) {
 			{"polls open, subtotals", station.OpTally, "polls-open", station.TallyArgs{ElectionArgs: theOne(testcore.Open), Quick: true}, "close-polls", true},
 			{"polls open, step", station.OpSetStatus, "polls-open", station.SetStatusArgs{Decides: later, Status: results.UnofficialPartial}, "close-polls", false},
 			{"polls open, results", station.OpResults, "polls-open", station.ResultsArgs{ElectionArgs: theOne(testcore.Open)}, "close-polls", false},
-			{"wrong step", station.OpSetStatus, "transition", station.SetStatusArgs{Decides: a, Status: results.Recount, Approver: "Bob Cole"}, "unofficial-partial", false},
+			{"wrong step", station.OpSetStatus, "transition", station.SetStatusArgs{Decides: a, Status: results.Recount, Approver: "chair of the board"}, "unofficial-partial", false},
 			{"no such step", station.OpSetStatus, "transition", station.SetStatusArgs{Decides: a, Status: "done"}, "unofficial-partial", false},
 			{"alone", station.OpSetStatus, "two-people", station.SetStatusArgs{Decides: a, Status: results.Certified}, "--approver", false},
 			{"twice the same", station.OpSetStatus, "two-people", station.SetStatusArgs{Decides: a, Status: results.Certified, Approver: a.Who}, "--approver", false},

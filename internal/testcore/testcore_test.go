@@ -27,7 +27,7 @@ func TestTheElectionsAreWhatTheyAreCalled(t *testing.T) {
 	if _, err := c.Tally(ctx, testcore.Open); !errors.Is(err, ems.ErrPollsOpen) {
 		t.Error(err)
 	}
-	by := ems.By{Who: "Ann Bell", Why: "charter"}
+	by := ems.By{Who: "county clerk", Why: "charter"}
 	if err := c.SetRules(ctx, testcore.Open, "contest-clerk", []byte(testcore.Rules), by); err != nil {
 		t.Error(err)
 	}

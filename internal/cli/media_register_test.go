@@ -68,11 +68,11 @@ func TestTheRegisterOfMedia(t *testing.T) {
 			step(0, []string{"entered 2 media"}, "media", "import", list)
 			step(2, []string{"line 2", "P-12", "already"}, "media", "import", list)
 			step(3, []string{"custody-broken", "is sealed by the register", "media receive"}, "intake", image)
-			step(2, []string{"two different people"}, "media", "receive", "P-12", "--from", "county clerk", "--to", "chair of the board", "--seal-number", "004711")
-			ann, eve := []string{"--from", "county clerk", "--from", "Carl Dunn"}, []string{"--to", "Eve Fox", "--to", "Guy Hill"}
+			step(2, []string{"two different people"}, "media", "receive", "P-12", "--from", "Ann Bell", "--to", "Bob Cole", "--seal-number", "004711")
+			ann, eve := []string{"--from", "Ann Bell", "--from", "Carl Dunn"}, []string{"--to", "Eve Fox", "--to", "Guy Hill"}
 			hand := func(verb string, more ...string) []string { return append([]string{"media", verb, "p-12"}, more...) }
 			step(2, []string{"look again"}, append(hand("handover", ann...), append(eve, "--seal-number", "004712")...)...)
-			step(0, []string{"IN-TRANSIT", "with Eve Fox and Guy Hill", "seal 004711 is on it", "handed over by county clerk and Carl Dunn to Eve Fox and Guy Hill at Town hall; seal 004711 was intact"},
+			step(0, []string{"IN-TRANSIT", "with Eve Fox and Guy Hill", "seal 004711 is on it", "handed over by Ann Bell and Carl Dunn to Eve Fox and Guy Hill at Town hall; seal 004711 was intact"},
 				append(hand("handover", ann...), append(eve, "--seal-number", "004711", "--place", "Town hall")...)...)
 			step(0, []string{"RECEIVED", "received by Ida Jones and Kim Lee from Eve Fox and Guy Hill", "intact and taken off", "no seal is on it"},
 				hand("receive", "--to", "Ida Jones", "--to", "Kim Lee", "--seal-number", "004711")...)
@@ -86,7 +86,7 @@ func TestTheRegisterOfMedia(t *testing.T) {
 			step(0, []string{"RETIRED", "retired: destroyed"}, "media", "retire", "P-12", "--why", "destroyed")
 			step(2, []string{"nothing can be done"}, "media", "prepare", "P-12")
 			// The other one comes under a broken seal.
-			step(0, []string{"A SEAL OF IT WAS BROKEN", "THE SEAL WAS NOT RIGHT: 4"}, "media", "receive", "P-13", "--from", "county clerk", "--from", "Carl Dunn", "--to", "Ida Jones", "--to", "Kim Lee", "--seal-broken", "--seal-number", "4")
+			step(0, []string{"A SEAL OF IT WAS BROKEN", "THE SEAL WAS NOT RIGHT: 4"}, "media", "receive", "P-13", "--from", "Ann Bell", "--from", "Carl Dunn", "--to", "Ida Jones", "--to", "Kim Lee", "--seal-broken", "--seal-number", "4")
 			step(0, []string{"seal broken"}, "media", "list")
 			step(2, []string{"no medium in the register"}, "media", "show", "P-14")
 			step(0, []string{"media.consume", "verdict=\"accepted\"", "media.check"}, "log", "show", "--event", "media")

@@ -59,7 +59,7 @@ func changeMedium(t testing.TB, s *station.Station, id string, c custody.Change)
 	return asked[custody.Medium](t, s, station.OpMediaChange, changing(id, c))
 }
 
-var receiveMedium = custody.Change{Act: custody.Receive, From: []string{"county clerk"}, To: []string{"chair of the board"}}
+var receiveMedium = custody.Change{Act: custody.Receive, From: []string{"Ann Bell"}, To: []string{"Bob Cole"}}
 
 func shownMedium(t testing.TB, s *station.Station, id string) custody.Medium {
 	t.Helper()
@@ -97,7 +97,7 @@ func TestOnlyReceivedMediaAreRead(t *testing.T) {
 		id = registerMedium(t, s, custody.Description{Label: "P-1", FSID: fat16ID(t, image)}).ID
 		want(verdict.Held, verdict.CustodyBroken) // it is only known
 		changeMedium(t, s, id, custody.Change{Act: custody.Seal, Seal: "4711"})
-		changeMedium(t, s, id, custody.Change{Act: custody.HandOver, From: []string{"county clerk"}, To: []string{"chair of the board"}, Seal: "4711"})
+		changeMedium(t, s, id, custody.Change{Act: custody.HandOver, From: []string{"Ann Bell"}, To: []string{"Bob Cole"}, Seal: "4711"})
 		want(verdict.Held, verdict.CustodyBroken) // it is on its way, under seal
 		changeMedium(t, s, id, custody.Change{Act: custody.Receive, To: []string{"Ida Jones"}, Seal: "4711"})
 		rep := want(verdict.Accepted)

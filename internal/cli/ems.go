@@ -24,6 +24,9 @@ type emsCmd struct {
 	Manual     manualCmd     `cmd:"" help:"Record a tally that was made by hand."`
 	Rules      rulesCmd      `cmd:"" help:"Set the rules by which a ranked contest is tabulated."`
 	Create     emsCreateCmd  `cmd:"" help:"Make a database for --db, apart from any station."`
+	Import     importCmd     `cmd:"" help:"Take a definition, cast vote records or a vendor's export into a desk's database."`
+	Export     exportCmd     `cmd:"" help:"Write definition, cast vote records, or the inputs of an audit."`
+	Sample     sampleCmd     `cmd:"" help:"Draw the ballots of an audit from a public seed."`
 }
 
 // anElection is the argument of commands that only look.

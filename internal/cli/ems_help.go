@@ -45,7 +45,7 @@ func (setStatusCmd) Help() string {
 
     sallyport ems set-status county-2026 unofficial-complete --who 'county clerk' \
         --why 'all precincts are in'
-    sallyport ems set-status county-2026 certified --who 'county clerk' --approver 'chair of the board' \
+    sallyport ems set-status county-2026 certified --who clerk --approver chair \
         --why 'canvass of November 9'
 
 Exit status: 0 done, 1 failed (code transition: this step cannot be taken now; two-people; polls-open), 2 usage or no such election, 5 the station is not ready.`
@@ -104,6 +104,42 @@ func (emsCreateCmd) Help() string {
 
     sallyport ems create desk.db
     sallyport ems --db desk.db elections
+
+Exit status: 0 done, 1 failed, 2 usage.`
+}
+
+// Help implements kong.HelpProvider.
+func (importCmd) Help() string {
+	return `What it is, is recognised: a ballot definition (NIST SP 1500-20) or cast vote records (SP 1500-103), JSON or XML, or an export of Dominion, ES&S, Hart, ClearBallot or VotingWorks. A document is taken whole or not at all; what was imported before is known by its content and not counted again.
+
+    sallyport ems --db desk.db import definition.xml
+    sallyport ems --db desk.db import --lenient --random-ids report.json
+    sallyport ems --db desk.db import --infer --election county-2026 --date 2026-11-03 \
+        --random-ids cvrs.csv
+    sallyport ems --db desk.db import --signature export.vxsig --authority vx.pem export/
+
+This is for a desk. What goes into a station's core comes by a medium: 'sallyport intake'.
+
+Exit status: 0 done, 1 failed (also: the content breaks the rules of its format), 2 usage, 5 over a limit.`
+}
+
+// Help implements kong.HelpProvider.
+func (exportCmd) Help() string {
+	return `Records are written in the order of their random identifiers, which says nothing of the order in which they were cast, and only when the polls are closed.
+
+    sallyport ems --db desk.db export --form records --out cvr.json
+    sallyport ems --db desk.db export --form manifest --out manifest.csv
+    sallyport ems --db desk.db export --form totals --contest mayor --out totals.csv
+
+Exit status: 0 done, 1 failed (also: the polls are open), 2 usage or no such election.`
+}
+
+// Help implements kong.HelpProvider.
+func (sampleCmd) Help() string {
+	return `Draws ballots for a risk-limiting audit. With the same manifest, jurisdiction and seed anybody draws the same ones.
+
+    sallyport ems sample manifest.csv --jurisdiction 'Maple County' \
+        --seed 93686630803205229070 --take 60 --out retrieve.csv --record draw.json
 
 Exit status: 0 done, 1 failed, 2 usage.`
 }

@@ -121,9 +121,6 @@ func (x *Matcher) matchChoices(c *dialect.Contest, n int, names *names, m Mappin
 		k, p := names.options[n].find("choice", label(o.ID, o.Name), given)
 		switch {
 		case p == nil:
-			if x.def.Contests[n].Options[k].WriteIn {
-				k = writeIn
-			}
 			out = append(out, k)
 		case o.WriteIn && len(x.writeIns[n]) > 0:
 			out = append(out, writeIn)
@@ -185,8 +182,10 @@ func (x *Matcher) marks(from *dialect.Marks, m *model.Marks) error {
 		if p.Option == writeIn {
 			places := x.writeIns[n]
 			p.Option = places[min(free, len(places)-1)]
-			p.WriteIn, p.Text = true, k.WriteIn
 			free++
+		}
+		if x.def.Contests[n].Options[p.Option].WriteIn {
+			p.WriteIn, p.Text = true, k.WriteIn
 		}
 		if p.Rank > x.def.Contests[n].Ranks {
 			return fmt.Errorf("a mark has rank %d, and the contest has %d ranks in the definition", p.Rank, x.def.Contests[n].Ranks)

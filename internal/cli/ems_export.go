@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"sallyport/internal/control"
+	"sallyport/internal/durable"
+	"sallyport/internal/ems"
+	"sallyport/internal/ems/audits"
+	"sallyport/internal/ems/cdf"
+	"sallyport/internal/ems/dialect"
+	"sallyport/internal/ems/rla"
+	"sallyport/internal/verdict"
+)
+
+func dialectNames() string {
+	var names []string
+	for _, k := range dialect.Kinds() {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
+}
+
+type exportCmd struct {
+	anElection
+	Form    string   `required:"" enum:"definition,records,manifest,totals,dominion,clearballot" help:"What to write: definition (SP 1500-20), records (SP 1500-103), manifest or totals (ballots or votes by batch, for Arlo), dominion or clearballot (records in those forms)."`
+	Out     string   `required:"" help:"File to write; it must not exist." placeholder:"FILE"`
+	XML     bool     `help:"Definition or records as XML, not JSON."`
+	Contest []string `help:"The contests whose votes are in the totals." placeholder:"ID"`
+}
+
+func (c *exportCmd) Run(a *app) error {
+	if err := checkNew(c.Out); err != nil {
+		return err
+	}
+	if a.cmd.EMS.DB == "" {
+		return control.Failf(control.CodeUsage, "name the database with 'sallyport ems --db FILE': results of a station are given out by 'sallyport ems report'")
+	}
+	_, err := aboutElection(a, c.Election, func(k core, id string) (struct{}, error) {
+		d, ok := k.(databaseCore)
+		if !ok {
+			return struct{}{}, control.Failf(codeFailed, "the database was not opened here")
+		}
+		return struct{}{}, writeNew(c.Out, func(w io.Writer) error { return c.write(a.ctx, w, d.Core, id) })
+	})
+	if err != nil {
+		return err
+	}
+	return a.print(writtenFile{File: c.Out}, func(w io.Writer) { fmt.Fprintln(w, "wrote", verdict.Escape(c.Out)) })
+}
+
+// writeNew writes a file that does not exist yet, whole or not at all.
+func writeNew(path string, write func(io.Writer) error) error {
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return control.Failf(control.CodeUsage, "cannot write: %v", err)
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		os.Remove(part)
+		return err
+	}
+	return durable.FS{}.SyncDir("cli.export", filepath.Dir(path))
+}
+
+func (c *exportCmd) write(ctx context.Context, w io.Writer, k *ems.Core, id string) error {
+	enc := cdf.JSON
+	if c.XML {
+		enc = cdf.XML
+	}
+	switch c.Form {
+	case "definition":
+		return writeDefinition(ctx, w, k, id, enc)
+	case "records":
+		return k.WriteRecords(ctx, id, w, enc)
+	case "manifest", "totals":
+		list, err := k.Batches(ctx, id)
+		if err != nil {
+			return err
+		}
+		if c.Form == "manifest" {
+			return rla.WriteManifest(w, audits.Manifest(list, rla.BallotComparison))
+		}
+		if len(c.Contest) == 0 {
+			return control.Failf(control.CodeUsage, "say whose totals: --contest ID")
+		}
+		d, err := compiled(ctx, k, id)
+		if err != nil {
+			return err
+		}
+		t, err := audits.Totals(d, list, c.Contest)
+		if err != nil {
+			return control.Failf(control.CodeUsage, "%v", err)
+		}
+		return rla.WriteBatchTotals(w, t)
+	}
+	return audits.WriteCVRs(ctx, w, audits.Form(c.Form), k, id)
+}
+
+// writeDefinition writes the definition: as it was imported, or in the other
+// encoding.
+func writeDefinition(ctx context.Context, w io.Writer, k *ems.Core, id string, enc cdf.Encoding) error {
+	data, err := k.Document(ctx, id)
+	if err != nil {
+		return err
+	}
+	docs, err := cdf.New()
+	if err != nil {
+		return err
+	}
+	if isXML := strings.HasPrefix(strings.TrimSpace(string(data[:min(len(data), 64)])), "<"); isXML == (enc == cdf.XML) {
+		_, err := w.Write(data)
+		return err
+	}
+	doc, _, err := docs.ReadDocument(ctx, "definition", strings.NewReader(string(data)), cdf.ReadOptions{Format: cdf.BD})
+	if err != nil {
+		return err
+	}
+	if enc == cdf.XML {
+		return doc.WriteXML(w)
+	}
+	return doc.WriteJSON(w)
+}

@@ -1,0 +1,159 @@
+package cli_test
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"sallyport/internal/testtool"
+)
+
+const smallElection = "../../testdata/elections/small/"
+
+// atDesk is an empty database, and what runs commands on it.
+func atDesk(t *testing.T) func(args ...string) result {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "desk.db")
+	if r := call(t, "ems", "create", db); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	return func(args ...string) result {
+		return call(t, append([]string{"--config", "/none", "ems", "--db", db}, args...)...)
+	}
+}
+
+func fine(t *testing.T, r result) string {
+	t.Helper()
+	if r.status != 0 {
+		t.Fatalf("exit status %d\n%s%s", r.status, r.out, r.err)
+	}
+	return r.out
+}
+
+// smallDesk holds the small election.
+func smallDesk(t *testing.T) func(args ...string) result {
+	t.Helper()
+	run := atDesk(t)
+	fine(t, run("import", smallElection+"definition.json"))
+	for _, n := range []string{"1", "2", "3"} {
+		fine(t, run("import", smallElection+"cvr-precinct-"+n+".json"))
+	}
+	return run
+}
+
+// What a desk imports and exports, another desk imports again, in the other
+// encoding too; what is known is not counted twice.
+func TestDesksExchangeFiles(t *testing.T) {
+	run := smallDesk(t)
+	dir := t.TempDir()
+	want := fine(t, run("tally"))
+	if out := fine(t, run("import", smallElection+"cvr-precinct-1.json")); !strings.Contains(out, "imported 121 ballots") {
+		t.Error(out)
+	}
+	fine(t, run("export", "--form", "definition", "--xml", "--out", filepath.Join(dir, "d.xml")))
+	fine(t, run("export", "--form", "records", "--xml", "--out", filepath.Join(dir, "r.xml")))
+	other := atDesk(t)
+	fine(t, other("import", filepath.Join(dir, "d.xml")))
+	fine(t, other("import", filepath.Join(dir, "r.xml")))
+	// The definition has another digest in the other encoding; the counts agree.
+	counts := func(s string) string { return s[:strings.Index(s, "\ndefinition ")] }
+	if got := fine(t, other("tally")); counts(got) != counts(want) {
+		t.Errorf("%s\nis not\n%s", got, want)
+	}
+	if r := run("export", "--form", "records", "--out", filepath.Join(dir, "r.xml")); r.status != 2 {
+		t.Errorf("a file was overwritten: %+v", r)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.part")); len(left) > 0 {
+		t.Errorf("%v was left", left)
+	}
+}
+
+// A manifest, its totals, and a draw that anybody repeats.
+func TestAuditInputs(t *testing.T) {
+	run := smallDesk(t)
+	dir := t.TempDir()
+	manifest, totals := filepath.Join(dir, "m.csv"), filepath.Join(dir, "t.csv")
+	fine(t, run("export", "--form", "manifest", "--out", manifest))
+	fine(t, run("export", "--form", "totals", "--contest", "contest-clerk", "--out", totals))
+	if r := run("export", "--form", "totals", "--out", filepath.Join(dir, "x")); r.status != 2 || !strings.Contains(r.err, "--contest") {
+		t.Errorf("%+v", r)
+	}
+	f, err := os.Open(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != 7 {
+		t.Fatal(rows, err)
+	}
+	size := map[string]int{}
+	for _, r := range rows[1:] {
+		if size[r[0]+r[1]], err = strconv.Atoi(r[2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	draw := func(name string) string {
+		out := filepath.Join(dir, name)
+		fine(t, run("sample", manifest, "--jurisdiction", "Maple County", "--seed", "93686630803205229070", "--take", "20", "--out", out, "--record", out+".json"))
+		data, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	first := draw("a.csv")
+	if again := draw("b.csv"); again != first {
+		t.Errorf("the same seed draws\n%s\nand\n%s", first, again)
+	}
+	list, err := csv.NewReader(strings.NewReader(first)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list[1:] {
+		if n, err := strconv.Atoi(r[2]); err != nil || n < 1 || n > size[r[0]+r[1]] {
+			t.Errorf("there is no ballot %v: %v", r, err)
+		}
+	}
+}
+
+// A vendor's export goes in with its signature, or with random identifiers where
+// its own tell the order of casting.
+func TestVendorsExports(t *testing.T) {
+	dir := testtool.Shared(t, "votingworks", "two-party-primary", "castVoteRecords")
+	authority := testtool.Shared(t, "votingworks", "vx-cert-authority-cert.pem")
+	run := atDesk(t)
+	args := []string{"import", "--infer", "--election", "primary", "--date", "2023-12-19", "--signature", filepath.Join(dir, "generated.vxsig"), "--authority", authority, filepath.Join(dir, "generated")}
+	if out := fine(t, run(args...)); !strings.Contains(out, "imported 112 ballots") || !strings.Contains(out, "signed by") {
+		t.Error(out)
+	}
+	arlo := testtool.Shared(t, "arlo", "small-election")
+	run = atDesk(t)
+	args = []string{"import", "--infer", "--election", "waurika", "--date", "2020-11-03", filepath.Join(arlo, "Waurika - cvrs.csv")}
+	if r := run(args...); r.status != 1 || !strings.Contains(r.err, "order of casting") {
+		t.Errorf("%+v", r)
+	}
+	if out := fine(t, run(append(args, "--random-ids")...)); !strings.Contains(out, "order-in-id") {
+		t.Error(out)
+	}
+	if r := run("import", filepath.Join(arlo, "small-election.spec.json")); r.status == 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// Work for a desk is refused without one, and on the database of a station.
+func TestDeskWorkNeedsADesk(t *testing.T) {
+	for _, args := range [][]string{{"import", smallElection + "definition.json"}, {"export", "--form", "records", "--out", filepath.Join(t.TempDir(), "x")}} {
+		if r := call(t, append([]string{"--config", "/none", "ems"}, args...)...); r.status != 2 || !strings.Contains(r.err, "--db") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	o := office(t)
+	s, _ := stationCounter(t, o, "desk-work")
+	if r := call(t, "ems", "--db", s.File("state/ems.db"), "import", smallElection+"definition.json"); r.status != 1 || !strings.Contains(r.err, "station") {
+		t.Errorf("%+v", r)
+	}
+}

@@ -12,7 +12,8 @@ import (
 // the three countings agree. The caller fills in whose tally it is.
 func (s *Subtotals) Tally() (*Tally, error) {
 	all := total(s.cells, s.width)
-	t := &Tally{Ballots: all[0], Batches: int64(len(s.Batches())), Methods: s.Methods(), Precincts: []Precinct{}, Contests: []Contest{}}
+	methods := s.Methods()
+	t := &Tally{Ballots: all[0], Batches: int64(len(s.Batches())), Methods: methods, Precincts: []Precinct{}, Contests: []Contest{}}
 	if len(t.Methods) == 1 && t.Methods[0] == "" || t.Methods == nil {
 		t.Methods = []string{}
 	}
@@ -21,7 +22,7 @@ func (s *Subtotals) Tally() (*Tally, error) {
 		if p.Of != p.ID {
 			x.SplitOf = p.Of
 		}
-		for _, m := range s.Methods() {
+		for _, m := range methods {
 			if r := s.cells[Cell{i, m}]; r != nil {
 				x.Ballots += r[0]
 				if len(t.Methods) > 0 {

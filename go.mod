@@ -15,6 +15,7 @@ require (
 	github.com/pilebones/go-udev v0.9.1 // the kernel's events about devices: socket and parser (fixed by the owner)
 	github.com/rs/zerolog v1.35.1 // log of operation (fixed by the owner); never the audit log
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // tests only: validates our elections against the NIST schemas
+	golang.org/x/image v0.47.0 // font/sfnt: which glyph a font has for a character; the Go fonts, so that documents print without a font of the system
 	golang.org/x/mod v0.42.0 // sumdb/tlog and sumdb/note: RFC 6962 tree hashes and C2SP signed notes
 	golang.org/x/sys v0.49.0 // system calls: O_DIRECT, seccomp, Landlock, SCM_RIGHTS, renameat2 (fixed by the owner)
 	golang.org/x/term v0.47.0 // whether progress is shown: is there a terminal

@@ -94,12 +94,7 @@ var table = map[string]rule{
 	"internal/ems":          {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
 
 	"internal/ems/clarity": {"verdict", "a leaf: reads others' published results into neutral values"},
-	"internal/ems/model": {"", "ems knows nothing of media, packages or trust"},
-	"internal/ems/cdf":   {"ems/model verdict", "as above"},
-	"internal/ems/tally": {"ems/model verdict", "as above"},
-	"internal/ems/store": {"durable", "as above"},
-	"internal/ems/page":  {"", "a leaf: prints documents; it knows nothing of votes, so it can reveal none it was not given"},
-	"internal/ems":       {"ems/cdf ems/model ems/store ems/tally verdict", "as above"},
+	"internal/ems/page":    {"", "a leaf: prints documents; it knows nothing of votes, so it can reveal none it was not given"},
 
 	"internal/intake":    {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},
 	"internal/hotplug":   {"intake usb usb/link verdict", "the daemon's side of live USB; it decides nothing"},

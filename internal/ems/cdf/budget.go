@@ -20,6 +20,7 @@ type budget struct {
 	r     io.Reader
 	read  int64
 	limit int64
+	whole bool // the limit is that of a document that is kept whole
 }
 
 func newBudget(file string, r io.Reader) *budget {
@@ -27,11 +28,15 @@ func newBudget(file string, r io.Reader) *budget {
 }
 
 // allow moves the limit to a byte offset in the document.
-func (b *budget) allow(offset int64) { b.limit = offset + maxBuffer }
+func (b *budget) allow(offset int64) {
+	if !b.whole {
+		b.limit = offset + maxBuffer
+	}
+}
 
 func (b *budget) Read(p []byte) (int, error) {
 	if b.read >= b.limit {
-		return 0, verdict.New(verdict.OverLimit, b.file, "one part of the document is too large: a cast vote record may have %d MiB, anything else %d MiB", maxRecord>>20, maxHeader>>20)
+		return b.over()
 	}
 	if most := b.limit - b.read; int64(len(p)) > most {
 		p = p[:most]
@@ -39,4 +44,15 @@ func (b *budget) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.read += int64(n)
 	return n, err
+}
+
+func (b *budget) over() (int, error) {
+	if b.whole {
+		var one [1]byte // a document of exactly the limit ends here
+		if n, err := b.r.Read(one[:]); n == 0 && err != nil {
+			return 0, err
+		}
+		return 0, verdict.New(verdict.OverLimit, b.file, "the document is too large: one that is read whole may have %d MiB", b.limit>>20)
+	}
+	return 0, verdict.New(verdict.OverLimit, b.file, "one part of the document is too large: a cast vote record may have %d MiB, anything else %d MiB", maxRecord>>20, maxHeader>>20)
 }

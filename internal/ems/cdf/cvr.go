@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"sallyport/internal/ems/model"
 )
 
@@ -24,6 +22,8 @@ const (
 	cvrStyle
 	cvrUnit
 	cvrUnique
+	cvrAudit
+	cvrPrePrinted
 	cvrCurrent
 	cvrParty
 	snapOpen
@@ -65,7 +65,7 @@ func cvrSlots() map[string]slot {
 	return map[string]slot{
 		"CVR": cvrOpen, "CVR.BatchId": cvrBatch, "CVR.CreatingDeviceId": cvrDevice, "CVR.ElectionId": cvrElection,
 		"CVR.BallotSheetId": cvrSheet, "CVR.BallotStyleId": cvrStyle, "CVR.BallotStyleUnitId": cvrUnit,
-		"CVR.UniqueId": cvrUnique, "CVR.CurrentSnapshotId": cvrCurrent, "CVR.PartyIds": cvrParty,
+		"CVR.UniqueId": cvrUnique, "CVR.BallotAuditId": cvrAudit, "CVR.BallotPrePrintedId": cvrPrePrinted, "CVR.CurrentSnapshotId": cvrCurrent, "CVR.PartyIds": cvrParty,
 		"CVRSnapshot": snapOpen, "CVRSnapshot.@id": snapID, "CVRSnapshot.Type": snapType,
 		"CVRContest": contestOpen, "CVRContest.ContestId": contestID, "CVRContest.Overvotes": contestOver,
 		"CVRContest.Undervotes": contestUnder, "CVRContest.WriteIns": contestWriteIns, "CVRContest.Status": contestStatus,
@@ -96,19 +96,39 @@ type Want struct {
 	ElectionID string
 }
 
-// Records reads a CastVoteRecordReport and calls each for every cast vote
-// record, in the document's order. The ballot is valid only during the call.
-// Memory does not grow with the document. Faults are findings: content-invalid,
-// wrong-election, or over-limit; they may come after records that were good.
+// Records reads a CastVoteRecordReport, JSON or XML, and calls each for every
+// cast vote record, in the document's order. The ballot is valid only during
+// the call. Memory does not grow with the document. Faults are findings:
+// content-invalid, wrong-election, or over-limit; they may come after records
+// that were good.
 func (r *Reader) Records(ctx context.Context, file string, doc io.Reader, want Want, each func(*model.Ballot) error) error {
-	b := newBudget(file, doc)
-	w := &walker{file: file, schema: r.cvr, dec: jsontext.NewDecoder(b), budget: b, stream: r.cvr.classes["CVR"]}
-	s := newRecords(ctx, w, want, each)
-	w.sink = s
-	if err := w.document(); err != nil {
-		return err
+	_, err := r.ReadRecords(ctx, file, doc, want, ReadOptions{}, each)
+	return err
+}
+
+// ReadRecords is Records with options; opt.Format is not used. A lenient reader
+// returns the deviations that it accepted, also when it fails.
+func (r *Reader) ReadRecords(ctx context.Context, file string, doc io.Reader, want Want, opt ReadOptions, each func(*model.Ballot) error) ([]Deviation, error) {
+	var lenient *deviations
+	if opt.Lenient {
+		lenient = &deviations{}
 	}
-	return s.finish()
+	b := newBudget(file, doc)
+	enc, src := detect(file, b, opt.Encoding, lenient)
+	c := newChecker(file, r.cvr, b)
+	c.lenient, c.stream = lenient, r.cvr.classes["CVR"]
+	s := newRecords(ctx, c, want, each)
+	c.sink = s
+	var err error
+	if enc == XML {
+		err = newXMLWalker(c, src).document()
+	} else {
+		err = newWalker(c, src).document()
+	}
+	if err == nil {
+		err = s.finish()
+	}
+	return lenient.found(), err
 }
 
 // records is the sink of a report. What a record refers to is checked against
@@ -116,7 +136,7 @@ func (r *Reader) Records(ctx context.Context, file string, doc io.Reader, want W
 // because a report may list its records first.
 type records struct {
 	ctx  context.Context
-	w    *walker
+	c    *checker
 	want Want
 	each func(*model.Ballot) error
 
@@ -125,27 +145,29 @@ type records struct {
 	styles   map[string]int
 	units    map[string]int
 
-	count  int // records so far
-	rec    record
-	ballot model.Ballot
-	votes  []int64
+	count int // records so far
+	rec   record
+	// unitSupplied: the current record does not name its unit itself.
+	unitSupplied bool
+	ballot       model.Ballot
+	votes        []int64
 
 	used usage
 	list lists
 }
 
-func newRecords(ctx context.Context, w *walker, want Want, each func(*model.Ballot) error) *records {
-	s := &records{ctx: ctx, w: w, want: want, each: each, contests: map[string]int{}, styles: map[string]int{}, units: map[string]int{}, used: newUsage(want.Definition)}
+func newRecords(ctx context.Context, c *checker, want Want, each func(*model.Ballot) error) *records {
+	s := &records{ctx: ctx, c: c, want: want, each: each, contests: map[string]int{}, styles: map[string]int{}, units: map[string]int{}, used: newUsage(want.Definition)}
 	most := 0
 	for i := range want.Definition.Contests {
-		c := &want.Definition.Contests[i]
-		s.contests[c.ID] = i
+		contest := &want.Definition.Contests[i]
+		s.contests[contest.ID] = i
 		m := map[string]int{}
-		for j := range c.Options {
-			m[c.Options[j].ID] = j
+		for j := range contest.Options {
+			m[contest.Options[j].ID] = j
 		}
 		s.options = append(s.options, m)
-		most = max(most, len(c.Options))
+		most = max(most, len(contest.Options))
 	}
 	for i, st := range want.Definition.Styles {
 		for _, id := range st.IDs {
@@ -168,6 +190,7 @@ func (s *records) enter(at slot) error {
 			}
 		}
 		s.rec.reset()
+		s.unitSupplied = false
 	case snapOpen:
 		s.rec.snapshot()
 	case contestOpen:
@@ -203,19 +226,27 @@ func (s *records) value(at slot, text []byte) {
 
 // bad is a finding about the current record.
 func (s *records) bad(pointer, rule, format string, args ...any) error {
-	return broken(s.w.file, "/CVR/"+strconv.Itoa(s.count)+pointer, rule, format, args...)
+	return s.c.brokenAt("/CVR/"+strconv.Itoa(s.count)+pointer, rule, format, args...)
 }
 
 // record checks one record that was read to its end, and hands it on.
 func (s *records) record() error {
 	r, b := &s.rec, &s.ballot
 	b.Reset()
+	if s.c.lenient != nil {
+		if err := s.supply(); err != nil {
+			return err
+		}
+	}
 	if len(r.unique.b) == 0 {
 		return s.bad("", "record-id", "the record must have a UniqueId, so that no ballot is counted twice")
 	}
 	for _, f := range []*field{&r.unique, &r.batch, &r.device, &r.sheet} {
 		if len(f.b) > maxName {
 			return s.bad("", "record-name", "an identifier has more than %d bytes", maxName)
+		}
+		if badCharacter(f.b) {
+			return s.bad("", "record-name", "an identifier has control characters")
 		}
 	}
 	var ok bool
@@ -294,7 +325,7 @@ func (s *records) marks(m *model.Marks, c *recContest, here func() string) error
 	for k := c.from; k < c.to; k++ {
 		o := &s.rec.options[k]
 		at := func() string { return here() + "/CVRContestSelection/" + strconv.Itoa(k-c.from) }
-		n, ok := s.options[m.Contest][string(o.id.b)]
+		n, ok := s.option(m.Contest, o.id.b)
 		if !ok {
 			return s.bad(at()+"/ContestSelectionId", "record-option", "this must name an option of this contest")
 		}
@@ -318,14 +349,24 @@ func (s *records) marks(m *model.Marks, c *recContest, here func() string) error
 			if p.writeIn && !s.want.Definition.Contests[m.Contest].Options[n].WriteIn {
 				return s.bad(here()+"/CVRWriteIn", "record-write-in", "a name is written in at an option that is not a write-in")
 			}
-			if len(p.text.b) > maxName {
-				return s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes", maxName)
+			if len(p.text.b) > maxName || badCharacter(p.text.b) {
+				return s.bad(here()+"/CVRWriteIn/Text", "record-name", "a written name has more than %d bytes, or control characters", maxName)
 			}
 			m.Positions = append(m.Positions, model.Position{Option: n, Indicated: p.indicated, Allocable: p.allocable,
 				Votes: int(p.votes), WriteIn: p.writeIn, Text: string(p.text.b)})
 		}
 	}
 	return nil
+}
+
+// option returns the number of an option of a contest. Where options share
+// identifiers, the definition may tell them apart as a lenient document does.
+func (s *records) option(contest int, id []byte) (int, bool) {
+	n, ok := s.options[contest][string(id)]
+	if !ok && s.c.lenient != nil {
+		n, ok = s.options[contest][s.want.Definition.Contests[contest].ID+"/"+string(id)]
+	}
+	return n, ok
 }
 
 // counts applies the vote rule to the current snapshot and compares the

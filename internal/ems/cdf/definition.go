@@ -3,8 +3,6 @@ package cdf
 import (
 	"bytes"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"sallyport/internal/ems/election"
 	"sallyport/internal/ems/model"
 	"sallyport/internal/verdict"
@@ -21,7 +19,7 @@ func (r *Reader) Election(file string, data []byte) (*election.Valid, error) {
 		return nil, verdict.New(verdict.OverLimit, file, "a ballot definition may have %d MiB", MaxDefinition>>20)
 	}
 	b := newBudget(file, bytes.NewReader(data))
-	w := &walker{file: file, schema: r.bd, dec: jsontext.NewDecoder(b), budget: b}
+	w := newWalker(newChecker(file, r.bd, b), b)
 	if err := w.document(); err != nil {
 		return nil, err
 	}
@@ -32,7 +30,7 @@ func (r *Reader) Election(file string, data []byte) (*election.Valid, error) {
 	v, problems := d.Check()
 	if len(problems) > 0 {
 		p := problems[0]
-		return nil, broken(file, p.Pointer, p.Rule, "%s", p.Text)
+		return nil, broken(file, p.Pointer, 0, p.Rule, "%s", p.Text)
 	}
 	return v, nil
 }

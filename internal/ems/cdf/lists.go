@@ -86,29 +86,29 @@ func (l *lists) leave(at slot, s *records) error {
 // called that, and not a report with unknown contests.
 func (l *lists) election(s *records) error {
 	if l.elections > 1 {
-		return broken(s.w.file, "/Election", "election-count", "the report must be about one election")
+		return s.c.brokenAt("/Election", "election-count", "the report must be about one election")
 	}
 	if l.id != s.want.ElectionID && !slices.Contains(l.codes, s.want.ElectionID) {
-		return verdict.New(verdict.WrongElection, s.w.file+"#/Election/0", "the report is about the election %q, the package about %q", l.id, s.want.ElectionID)
+		return verdict.New(verdict.WrongElection, s.c.file+"#/Election/0", "the report is about the election %q, the package about %q", l.id, s.want.ElectionID)
 	}
 	for i := range l.contests {
 		c := &l.contests[i]
 		at := "/Election/0/Contest/" + strconv.Itoa(i)
 		n, ok := s.contests[c.id]
 		if !ok {
-			return broken(s.w.file, at, "list-contest", "the definition has no such contest")
+			return s.c.brokenAt(at, "list-contest", "the definition has no such contest")
 		}
 		d := &s.want.Definition.Contests[n]
 		if c.allowed >= 0 && c.allowed != int64(d.VotesAllowed) || c.allowed < -1 {
-			return broken(s.w.file, at+"/VotesAllowed", "list-votes-allowed", "the definition allows %d", d.VotesAllowed)
+			return s.c.brokenAt(at+"/VotesAllowed", "list-votes-allowed", "the definition allows %d", d.VotesAllowed)
 		}
 		for j, o := range c.options {
 			k, ok := s.options[n][o.id]
 			if !ok {
-				return broken(s.w.file, at+"/ContestSelection/"+strconv.Itoa(j), "list-option", "the definition has no such option in this contest")
+				return s.c.brokenAt(at+"/ContestSelection/"+strconv.Itoa(j), "list-option", "the definition has no such option in this contest")
 			}
 			if o.writeIn != d.Options[k].WriteIn {
-				return broken(s.w.file, at+"/ContestSelection/"+strconv.Itoa(j), "list-write-in", "the definition says otherwise whether this is a write-in")
+				return s.c.brokenAt(at+"/ContestSelection/"+strconv.Itoa(j), "list-write-in", "the definition says otherwise whether this is a write-in")
 			}
 		}
 	}
@@ -151,8 +151,10 @@ func (u *usage) record(s *records, b *model.Ballot) error {
 	if err := s.use(u.elections, r.election.b, "/ElectionId"); err != nil {
 		return err
 	}
-	if err := s.use(u.units, r.unit.b, "/BallotStyleUnitId"); err != nil {
-		return err
+	if !s.unitSupplied {
+		if err := s.use(u.units, r.unit.b, "/BallotStyleUnitId"); err != nil {
+			return err
+		}
 	}
 	if len(r.device.b) > 0 {
 		if err := s.use(u.devices, r.device.b, "/CreatingDeviceId"); err != nil {
@@ -181,7 +183,7 @@ func (s *records) use(names map[string]string, id []byte, pointer string) error 
 		return nil
 	}
 	if len(names) >= maxNames {
-		return verdict.New(verdict.OverLimit, s.w.file, "the records name more than %d different devices, parties or the like", maxNames)
+		return verdict.New(verdict.OverLimit, s.c.file, "the records name more than %d different devices, parties or the like", maxNames)
 	}
 	names[string(id)] = "/CVR/" + strconv.Itoa(s.count) + pointer
 	return nil
@@ -190,11 +192,11 @@ func (s *records) use(names map[string]string, id []byte, pointer string) error 
 // finish checks the references from records to the report's own lists.
 func (s *records) finish() error {
 	if s.list.test && !s.want.Definition.Test {
-		return broken(s.w.file, "/OtherReportType", "test-votes", "the report is marked as a test, the election's definition is not")
+		return s.c.brokenAt("/OtherReportType", "test-votes", "the report is marked as a test, the election's definition is not")
 	}
 	for id, pointer := range s.used.elections {
 		if id != s.list.id {
-			return verdict.New(verdict.WrongElection, s.w.file+"#"+pointer, "the record belongs to an election that the report is not about")
+			return verdict.New(verdict.WrongElection, s.c.file+"#"+pointer, "the record belongs to an election that the report is not about")
 		}
 	}
 	for _, set := range []struct {
@@ -202,19 +204,19 @@ func (s *records) finish() error {
 		class string
 	}{{s.used.devices, "ReportingDevice"}, {s.used.units, "GpUnit"}, {s.used.parties, "Party"}} {
 		for id, pointer := range set.names {
-			if o, ok := s.w.ids[id]; !ok || o.class.name != set.class {
-				return broken(s.w.file, pointer, "reference", "this must refer to a %s of the report", set.class)
+			if !s.c.ids[id].is(func(c *class) bool { return c.name == set.class }) {
+				return s.c.brokenAt(pointer, "reference", "this must refer to a %s of the report", set.class)
 			}
 		}
 	}
 	for n, used := range s.used.contests {
 		c := &s.want.Definition.Contests[n]
 		if used && !s.listed(c.ID, "Contest") {
-			return broken(s.w.file, "/Election/0/Contest", "reference", "the records use the contest %q, which the report does not list", c.ID)
+			return s.c.brokenAt("/Election/0/Contest", "reference", "the records use the contest %q, which the report does not list", c.ID)
 		}
 		for k, used := range s.used.options[n] {
 			if used && !s.listed(c.Options[k].ID, "Selection") {
-				return broken(s.w.file, "/Election/0/Contest", "reference", "the records use an option of contest %q that the report does not list", c.ID)
+				return s.c.brokenAt("/Election/0/Contest", "reference", "the records use an option of contest %q that the report does not list", c.ID)
 			}
 		}
 	}
@@ -222,6 +224,5 @@ func (s *records) finish() error {
 }
 
 func (s *records) listed(id, suffix string) bool {
-	o, ok := s.w.ids[id]
-	return ok && strings.HasSuffix(o.class.name, suffix)
+	return s.c.ids[id].is(func(c *class) bool { return strings.HasSuffix(c.name, suffix) })
 }

@@ -18,7 +18,7 @@ func (f *field) set(b []byte) { f.b = append(f.b[:0], b...) }
 // come in any order, so nothing is looked up before its end. Lists are flat
 // and refer to ranges of each other; all memory is reused.
 type record struct {
-	batch, device, election, sheet, style, unit, unique, current field
+	batch, device, election, sheet, style, unit, unique, current, audit, prePrinted field
 
 	parties   []string
 	snaps     []recSnapshot
@@ -55,7 +55,7 @@ type recPosition struct {
 }
 
 func (r *record) reset() {
-	for _, f := range []*field{&r.batch, &r.device, &r.election, &r.sheet, &r.style, &r.unit, &r.unique, &r.current} {
+	for _, f := range []*field{&r.batch, &r.device, &r.election, &r.sheet, &r.style, &r.unit, &r.unique, &r.current, &r.audit, &r.prePrinted} {
 		f.b = f.b[:0]
 	}
 	r.parties, r.snaps, r.contests, r.options, r.positions = r.parties[:0], r.snaps[:0], r.contests[:0], r.options[:0], r.positions[:0]
@@ -119,6 +119,10 @@ func (r *record) value(at slot, text []byte) {
 		r.unit.set(text)
 	case cvrUnique:
 		r.unique.set(text)
+	case cvrAudit:
+		r.audit.set(text)
+	case cvrPrePrinted:
+		r.prePrinted.set(text)
 	case cvrCurrent:
 		r.current.set(text)
 	case cvrParty:

@@ -238,6 +238,6 @@ func TestFindingsNeverQuoteMarks(t *testing.T) {
 func TestAValueThatTheModelCannotHoldIsAFinding(t *testing.T) {
 	var into struct{ N int64 }
 	err := json.Unmarshal([]byte(`{"N":"text"}`), &into)
-	w := &walker{file: "a.json"}
+	w := newWalker(newChecker("a.json", nil, nil), strings.NewReader(""))
 	wantFinding(t, w.failed(err), verdict.ContentInvalid, "a.json#/N", "rule type")
 }

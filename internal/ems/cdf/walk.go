@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,55 +14,23 @@ import (
 	"sallyport/internal/verdict"
 )
 
-// maxDepth is the deepest nesting of objects and arrays in any document; the
-// deepest real one has fewer than 30 levels.
-const maxDepth = 64
-
-// maxIDs bounds the objects with an identifier, and the references, that a
-// document may have outside its cast vote records.
-const maxIDs = 1 << 20
-
-// sink receives what a document says, in the document's order. Text is
-// unescaped and valid only during the call.
-type sink interface {
-	enter(s slot) error
-	leave(s slot) error
-	value(s slot, text []byte)
-}
-
-// walker reads one document against its schema and passes the wanted parts to
-// a sink. Everything else is checked and dropped.
+// walker reads one JSON document against its schema.
 type walker struct {
-	file    string
-	schema  *schema
+	*checker
 	dec     *jsontext.Decoder
 	base    string // JSON pointer of what dec reads, when that is a part
-	sink    sink
-	budget  *budget
-	depth   int
 	scratch []byte
-
-	// stream is the class whose objects may be without number: identifiers and
-	// references below it are the sink's business.
-	stream  *class
-	streams int
-	ids     map[string]object
-	refs    []reference
 }
 
-// object is what an identifier stands for.
-type object struct{ class *class }
-
-type reference struct {
-	id      string
-	member  *member
-	pointer string
+func newWalker(c *checker, r io.Reader) *walker {
+	w := &walker{checker: c, dec: jsontext.NewDecoder(r)}
+	c.at = w
+	return w
 }
 
 // document reads the one document in w.dec.
 func (w *walker) document() error {
-	w.ids = map[string]object{}
-	if err := w.object([]*class{w.schema.root}, 0); err != nil {
+	if err := w.object(nil, []*class{w.schema.root}, 0); err != nil {
 		return err
 	}
 	if _, err := w.dec.ReadToken(); !errors.Is(err, io.EOF) {
@@ -72,31 +39,22 @@ func (w *walker) document() error {
 		}
 		return w.failed(err)
 	}
-	for _, r := range w.refs {
-		o, ok := w.ids[r.id]
-		if !ok {
-			return broken(w.file, r.pointer, "reference", "%s refers to an object that is not in the document", r.member.name)
-		}
-		if !slices.Contains(r.member.targets, o.class) {
-			return broken(w.file, r.pointer, "reference", "%s refers to a %s, which it may not", r.member.name, o.class.name)
-		}
-	}
-	return nil
+	return w.references()
 }
 
-// object reads an object of one of the given classes.
-func (w *walker) object(classes []*class, at slot) error {
+// object reads an object of one of the given classes; m is where it stands.
+func (w *walker) object(m *member, classes []*class, at slot) error {
 	if w.depth++; w.depth > maxDepth {
 		return w.broken("depth", "nested deeper than %d", maxDepth)
 	}
-	defer func() { w.depth-- }()
 	if len(classes) > 1 {
-		return w.anyOf(classes, at)
+		err := w.anyOf(m, classes, at)
+		w.depth--
+		return err
 	}
 	c := classes[0]
 	if c == w.stream {
 		w.streams++
-		defer func() { w.streams-- }()
 		w.budget.allow(w.dec.InputOffset() + maxRecord)
 	}
 	if err := w.open('{', "an object"); err != nil {
@@ -105,30 +63,23 @@ func (w *walker) object(classes []*class, at slot) error {
 	if at == 0 {
 		at = c.slot
 	}
-	if at != 0 {
-		if err := w.sink.enter(at); err != nil {
-			return w.failed(err)
-		}
+	if err := w.enter(m, c, at); err != nil {
+		return w.failed(err)
 	}
 	seen, err := w.members(c)
 	if err != nil {
 		return err
 	}
-	if missing := c.required &^ seen; missing != 0 {
-		for _, m := range c.order {
-			if missing&m.bit != 0 {
-				return w.broken("member-missing", "%s must have the member %q", c.name, m.name)
-			}
-		}
-	}
-	if at != 0 {
-		if err := w.sink.leave(at); err != nil {
-			return w.failed(err)
-		}
+	if err := w.leave(c, at, seen); err != nil {
+		return w.failed(err)
 	}
 	if _, err := w.dec.ReadToken(); err != nil {
 		return w.failed(err)
 	}
+	if c == w.stream {
+		w.streams--
+	}
+	w.depth--
 	return nil
 }
 
@@ -199,7 +150,7 @@ func (w *walker) open(k jsontext.Kind, what string) error {
 // one reads one value of a member.
 func (w *walker) one(c *class, m *member) error {
 	if m.kind == kindObject {
-		return w.object(m.classes, m.slot)
+		return w.object(m, m.classes, m.slot)
 	}
 	raw, err := w.dec.ReadValue()
 	if err != nil {
@@ -211,88 +162,46 @@ func (w *walker) one(c *class, m *member) error {
 			return err
 		}
 	}
-	if problem := m.check(c, raw.Kind(), text); problem != "" {
+	if m.kind == kindDateTime {
+		text = w.zoned(m, text)
+	}
+	if problem := m.jsonProblem(raw.Kind(), text); problem != "" {
 		return w.broken("value", "%s must be %s", m.name, problem)
 	}
-	if w.streams == 0 && (m.kind == kindID || m.kind == kindRef) {
-		if err := w.note(c, m, string(text)); err != nil {
+	if m.kind == kindType {
+		if err := w.typed(c, text); err != nil {
 			return err
 		}
 	}
-	if m.slot != 0 {
-		w.sink.value(m.slot, text)
-	}
-	return nil
+	return w.value(c, m, text)
 }
 
-// note remembers an identifier or a reference outside the streamed class.
-func (w *walker) note(c *class, m *member, id string) error {
-	if len(w.ids)+len(w.refs) >= maxIDs {
-		return verdict.New(verdict.OverLimit, w.where(), "more than %d identifiers and references", maxIDs)
-	}
-	if m.kind == kindRef {
-		w.refs = append(w.refs, reference{id, m, w.pointer()})
-		return nil
-	}
-	if id == "" {
-		return w.broken("id-empty", "an @id must not be empty")
-	}
-	if _, ok := w.ids[id]; ok {
-		return w.broken("id-repeated", "this @id stands for another object already")
-	}
-	w.ids[id] = object{c}
-	return nil
-}
-
-// check returns what a value must be when it is not, or "".
-func (m *member) check(c *class, k jsontext.Kind, text []byte) string {
+// jsonProblem returns what a JSON value must be when it is not, or "".
+func (m *member) jsonProblem(k jsontext.Kind, text []byte) string {
 	switch m.kind {
 	case kindInteger:
 		if k != '0' {
 			return "an integer"
 		}
-		if _, err := strconv.ParseInt(string(text), 10, 64); err != nil {
-			return "an integer without fraction or exponent, within 64 bits"
-		}
-		return ""
 	case kindNumber:
 		if k != '0' {
 			return "a number"
 		}
-		return ""
 	case kindBoolean:
 		if k != 't' && k != 'f' {
 			return "true or false"
 		}
-		return ""
-	}
-	if k != '"' {
-		return "a string"
-	}
-	switch m.kind {
-	case kindType:
-		if string(text) != c.typeName {
-			return strconv.Quote(c.typeName)
-		}
-	case kindEnum:
-		if !m.enum[string(text)] {
-			return "one of the standard's values"
-		}
-	case kindDate:
-		if _, err := time.Parse(time.DateOnly, string(text)); err != nil {
-			return "a date such as 2026-11-03"
-		}
-	case kindDateTime:
-		if _, err := time.Parse(time.RFC3339, string(text)); err != nil {
-			return "a date and time with zone such as 2026-11-03T20:00:00Z"
+	default:
+		if k != '"' {
+			return "a string"
 		}
 	}
-	return ""
+	return m.problem(text)
 }
 
 // anyOf reads an object that may be of several classes: "@type", which may
 // stand anywhere in it, says which.
-func (w *walker) anyOf(classes []*class, at slot) error {
+func (w *walker) anyOf(m *member, classes []*class, at slot) error {
 	if w.dec.PeekKind() != '{' {
 		return w.open('{', "an object")
 	}
@@ -302,47 +211,92 @@ func (w *walker) anyOf(classes []*class, at slot) error {
 		return w.failed(err)
 	}
 	raw = bytes.Clone(raw)
-	part := *w
-	part.base = before
-	part.dec = jsontext.NewDecoder(bytes.NewReader(raw))
-	name, err := typeOf(raw)
+	part := &walker{checker: w.checker, dec: jsontext.NewDecoder(bytes.NewReader(raw)), base: before}
+	w.at = part
+	defer func() { w.at = w }()
+	name, names, err := shapeOf(raw)
 	if err != nil {
 		return part.failed(err)
 	}
-	for _, c := range classes {
-		if c.typeName == name {
-			err := part.object([]*class{c}, at)
-			w.ids, w.refs = part.ids, part.refs
-			return err
-		}
+	if c := w.choose(classes, m.base, name, names); c != nil {
+		return part.object(m, []*class{c}, at)
 	}
-	return broken(w.file, before, "type", "@type must name a class that may stand here")
+	return broken(w.file, before, 0, "type", "@type must name a class that may stand here")
 }
 
-// typeOf returns the member "@type" of an object whose syntax was checked.
-func typeOf(raw []byte) (string, error) {
+// choose returns the class of an object with the given "@type" and members.
+// Only a lenient reader goes by a short name, or by the members: without a
+// name, and where the name is that of the base class, which has other members.
+func (w *walker) choose(classes []*class, base, name string, names map[string]bool) *class {
+	based := false
+	for _, c := range classes {
+		if c.typeName == name || w.lenient != nil && c.name == name {
+			if w.lenient == nil || c.name != base || c.fits(names) {
+				return c
+			}
+			based = true
+		}
+	}
+	based = based || base == strings.TrimPrefix(name, w.schema.prefix)
+	if w.lenient == nil || names["@type"] && !based {
+		return nil
+	}
+	var fit *class
+	for _, c := range classes {
+		if !c.fits(names) {
+			continue
+		}
+		if fit != nil {
+			return nil
+		}
+		fit = c
+	}
+	return fit
+}
+
+// fits reports whether an object with these members can be of class c.
+func (c *class) fits(names map[string]bool) bool {
+	for n := range names {
+		if c.members[n] == nil {
+			return false
+		}
+	}
+	for _, m := range c.order[1:] {
+		if c.required&m.bit != 0 && !names[m.name] {
+			return false
+		}
+	}
+	return true
+}
+
+// shapeOf returns the member "@type" and the names of the members of an object
+// whose syntax was checked.
+func shapeOf(raw []byte) (name string, names map[string]bool, err error) {
 	d := jsontext.NewDecoder(bytes.NewReader(raw))
 	if _, err := d.ReadToken(); err != nil {
-		return "", err
+		return "", nil, err
 	}
+	names = map[string]bool{}
 	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
+		tok, err := d.ReadToken()
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
-		if name.String() != "@type" {
+		member := tok.String()
+		names[member] = true
+		if member != "@type" {
 			if err := d.SkipValue(); err != nil {
-				return "", err
+				return "", nil, err
 			}
 			continue
 		}
 		v, err := d.ReadToken()
 		if err != nil || v.Kind() != '"' {
-			return "", err
+			return "", names, err
 		}
-		return v.String(), nil
+		name = v.String()
 	}
-	return "", nil
+	return name, names, nil
 }
 
 // text unescapes a JSON string.
@@ -359,6 +313,17 @@ func (w *walker) text(raw jsontext.Value) ([]byte, error) {
 
 func (w *walker) pointer() string { return w.base + string(w.dec.StackPointer()) }
 
+// ofObject takes the last member away from the pointer.
+func (w *walker) ofObject(seen uint64) string {
+	p := w.pointer()
+	if seen == 0 {
+		return p
+	}
+	return p[:strings.LastIndexByte(p, '/')]
+}
+
+func (w *walker) line() int { return 0 }
+
 // pointerOfNext is the pointer of the value that was not read yet.
 func (w *walker) pointerOfNext() string {
 	if k, n := w.dec.StackIndex(w.dec.StackDepth()); k == '[' {
@@ -369,17 +334,6 @@ func (w *walker) pointerOfNext() string {
 		return w.base + p + "/" + strconv.FormatInt(n, 10)
 	}
 	return w.pointer()
-}
-
-func (w *walker) where() string { return w.file + "#" + w.pointer() }
-
-func (w *walker) broken(rule, format string, args ...any) error {
-	return broken(w.file, w.pointer(), rule, format, args...)
-}
-
-// broken is the one form of a finding about a document's content.
-func broken(file, pointer, rule, format string, args ...any) error {
-	return verdict.New(verdict.ContentInvalid, file+"#"+pointer, "%s (rule %s)", fmt.Sprintf(format, args...), rule)
 }
 
 // failed turns what stopped the decoder into a finding; findings and the
@@ -394,11 +348,11 @@ func (w *walker) failed(err error) error {
 		if syn.ByteOffset == 0 {
 			hint = "; the document must begin with '{', without a byte order mark"
 		}
-		return broken(w.file, w.base+string(syn.JSONPointer), "json", "at byte %d: %v%s", syn.ByteOffset, syn.Err, hint)
+		return broken(w.file, w.base+string(syn.JSONPointer), 0, "json", "at byte %d: %v%s", syn.ByteOffset, syn.Err, hint)
 	}
 	var sem *json.SemanticError
 	if errors.As(err, &sem) {
-		return broken(w.file, w.base+string(sem.JSONPointer), "type", "at byte %d: a value of the wrong type", sem.ByteOffset)
+		return broken(w.file, w.base+string(sem.JSONPointer), 0, "type", "at byte %d: a value of the wrong type", sem.ByteOffset)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return w.broken("json", "the document ends too early")

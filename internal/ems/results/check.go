@@ -32,6 +32,10 @@ func (r *Results) Check() error {
 	if err != nil {
 		return err
 	}
+	above, err := r.above()
+	if err != nil {
+		return err
+	}
 	parties := map[string]bool{}
 	for _, p := range r.Parties {
 		if p.ID == "" || parties[p.ID] {
@@ -47,6 +51,9 @@ func (r *Results) Check() error {
 		}
 		contests[c.ID] = true
 		if err := c.check(units, parties); err != nil {
+			return err
+		}
+		if err := c.overlap(above); err != nil {
 			return err
 		}
 	}
@@ -111,6 +118,54 @@ func (r *Results) cyclic() bool {
 		}
 	}
 	return gone < len(r.Units)
+}
+
+// maxAbove is the most pairs of a unit and one above it.
+const maxAbove = 1 << 22
+
+// above is all units above each unit, directly or not.
+func (r *Results) above() (map[string][]string, error) {
+	direct := make(map[string][]string, len(r.Units))
+	for i := range r.Units {
+		direct[r.Units[i].ID] = r.Units[i].Within
+	}
+	above := make(map[string][]string, len(r.Units))
+	pairs := 0
+	for i := range r.Units {
+		id := r.Units[i].ID
+		var all []string
+		seen := map[string]bool{}
+		next := slices.Clone(direct[id])
+		for len(next) > 0 {
+			up := next[len(next)-1]
+			next = next[:len(next)-1]
+			if pairs++; pairs > maxAbove {
+				return nil, contradiction("the units are within each other more often than %d times", maxAbove)
+			}
+			if !seen[up] {
+				seen[up] = true
+				all = append(all, up)
+				next = append(next, direct[up]...)
+			}
+		}
+		above[id] = all
+	}
+	return above, nil
+}
+
+// overlap checks that no line is of a unit above that of another line: votes
+// would be counted twice.
+func (c *Contest) overlap(above map[string][]string) error {
+	has := make(map[string]bool, len(c.Lines))
+	c.each(func(l *Line) { has[l.UnitID] = true })
+	for id := range has {
+		for _, up := range above[id] {
+			if has[up] {
+				return contradiction("contest %q: the unit %q with lines is within %q, which has lines too", c.ID, id, up)
+			}
+		}
+	}
+	return nil
 }
 
 // checkBallots: a total beside parts is their sum, unless some are withheld.
@@ -247,11 +302,6 @@ func (l *Line) sum() int64 {
 
 // checkParts checks what stands beside the lines.
 func (c *Contest) checkParts(units map[string]bool) error {
-	for _, o := range c.Other {
-		if !units[o.UnitID] || o.Overvotes < 0 || o.Undervotes < 0 || o.WriteIns < 0 || max(o.Overvotes, o.Undervotes, o.WriteIns) > MaxCount {
-			return contradiction("contest %q: the other counts of unit %q are impossible, or the unit is unknown", c.ID, o.UnitID)
-		}
-	}
 	for _, n := range c.WriteIns {
 		if n.Name == "" || n.Votes < 0 || n.Votes > MaxCount {
 			return contradiction("contest %q: a write-in candidate has no name, or an impossible number of votes", c.ID)
@@ -273,7 +323,7 @@ func (c *Contest) checkSums(units map[string]bool) error {
 	if len(c.Sums) == 0 {
 		return nil
 	}
-	bare := Contest{VotesAllowed: c.VotesAllowed, Options: c.Options, Lines: c.Lines, Manual: c.Manual, Other: c.Other}
+	bare := Contest{VotesAllowed: c.VotesAllowed, Options: c.Options, Lines: c.Lines, Manual: c.Manual}
 	byUnit, byMethod, all := bare.ByUnit(), bare.ByMethod(), bare.Total()
 	seen := map[[2]string]bool{}
 	for i := range c.Sums {

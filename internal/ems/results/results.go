@@ -129,22 +129,10 @@ type Contest struct {
 	// Manual are tallies made by hand, apart from the ballots in Lines: they
 	// are added to the total.
 	Manual []Line `json:"manual,omitempty"`
-	// Other are counts of a unit that its source does not divide by way of
-	// voting although it divides the votes. They are a part of the totals.
-	Other []OtherCounts `json:"other,omitempty"`
-	// Sums are totals that are known although lines are withheld or
-	// contradict them: of a unit (type total), of a way of voting in all units
-	// (no unit), or of all (no unit, type total). Where one is there, nothing is
-	// added up for it.
+	// Sums are totals that are known although lines are withheld or Partial:
+	// of a unit (type total), of a way of voting in all units (no unit), or of
+	// all (no unit, type total). Where one is there, nothing is added up for it.
 	Sums []Line `json:"sums,omitempty"`
-}
-
-// OtherCounts are the counts of SP 1500-100's class of that name.
-type OtherCounts struct {
-	UnitID     string `json:"unit_id"`
-	Overvotes  int64  `json:"overvotes"`
-	Undervotes int64  `json:"undervotes"`
-	WriteIns   int64  `json:"write_ins"`
 }
 
 // Option is one choice of a contest.

@@ -84,6 +84,7 @@ func TestContradictions(t *testing.T) {
 		`the unit "p9" is unknown`:     func(r *Results) { r.Contests[0].Lines[0].UnitID = "p9" },
 		"has 3 options, unit":          func(r *Results) { r.Contests[0].Lines[0].Votes = []int64{1} },
 		"a negative count":             func(r *Results) { r.Contests[0].Lines[0].Votes = []int64{10, -1, -1} },
+		"which has lines too":          func(r *Results) { r.Contests[0].Lines[0].UnitID = "county" },
 		"within itself":                func(r *Results) { r.Units[0].Within = []string{"p2a"} },
 		"21 ballots in all":            func(r *Results) { r.BallotSums = []Ballots{{Type: Total, Count: 21}, {Type: "early", Count: 1}} },
 		"the status":                   func(r *Results) { r.Status = "final" },

@@ -6,11 +6,7 @@ func (c *Contest) Total() Line {
 	if s := c.given("", Total); s != nil {
 		return s.clone()
 	}
-	t := c.Sum(func(*Line) bool { return true })
-	for _, o := range c.Other {
-		t.other(o)
-	}
-	return t
+	return c.Sum(func(*Line) bool { return true })
 }
 
 // given returns the sum that the results give for a unit and a type, or nil.
@@ -52,14 +48,6 @@ func (c *Contest) each(do func(*Line)) {
 // ByUnit is the total of each unit in which votes were cast, by its identifier.
 func (c *Contest) ByUnit() map[string]Line {
 	sums := c.by(func(l *Line) (string, Line) { return l.UnitID, c.empty(l.UnitID, Total) })
-	for _, o := range c.Other {
-		l, ok := sums[o.UnitID]
-		if !ok {
-			l = c.empty(o.UnitID, Total)
-		}
-		l.other(o)
-		sums[o.UnitID] = l
-	}
 	for i := range c.Sums {
 		if s := &c.Sums[i]; s.UnitID != "" {
 			sums[s.UnitID] = s.clone()
@@ -110,12 +98,6 @@ func (l *Line) Add(m *Line) {
 	for i, v := range m.Votes {
 		l.Votes[i] += v
 	}
-}
-
-func (l *Line) other(o OtherCounts) {
-	l.Overvotes += o.Overvotes
-	l.Undervotes += o.Undervotes
-	l.WriteIns += o.WriteIns
 }
 
 func (l *Line) clone() Line {

@@ -52,7 +52,7 @@ func (c *Contest) suppress(min int64) error {
 		}
 		table.add(l.UnitID, l.Type, l.Ballots)
 	})
-	if unfit != "" || len(c.Other) > 0 || len(c.Sums) > 0 {
+	if unfit != "" || len(c.Sums) > 0 {
 		return fmt.Errorf("%w: contest %q, unit %q: the source withholds counts, or does not say from how many ballots they are", ErrExposed, c.ID, unfit)
 	}
 	if !table.withhold(min) {

@@ -2,6 +2,7 @@ package results
 
 import (
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -85,9 +86,12 @@ func (r *Results) Ballots() map[string]Ballots {
 // within another one of them are counted once.
 func (r *Results) Turnout(units []string) Turnout {
 	var t Turnout
-	in := make(map[string]bool, len(units))
+	in, known := make(map[string]bool, len(units)), map[string]bool{}
 	for _, id := range units {
 		in[id] = true
+	}
+	for i := range r.Units {
+		known[r.Units[i].ID] = in[r.Units[i].ID] && r.Units[i].Registered != nil
 	}
 	for i := range r.Units {
 		u := &r.Units[i]
@@ -97,7 +101,8 @@ func (r *Results) Turnout(units []string) Turnout {
 		b := u.Total()
 		t.Ballots += b.Count
 		t.Suppressed = t.Suppressed || b.Suppressed
-		if u.Registered != nil {
+		within := slices.ContainsFunc(u.Within, func(id string) bool { return known[id] })
+		if u.Registered != nil && !within {
 			t.Registered += *u.Registered
 		}
 	}

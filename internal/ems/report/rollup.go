@@ -264,12 +264,17 @@ func (u *roller) addUnits(s *Source, names *renames) error {
 
 // place finds or makes the unit of the whole that stands for a source's.
 func (u *roller) place(s *Source, x *results.Unit, counts bool) string {
-	if !counts {
-		for i := range u.out.Units {
-			y := &u.out.Units[i]
-			if x.OCDID != "" && x.OCDID == y.OCDID || x.OCDID == y.OCDID && x.ID == y.ID && x.Type == y.Type && same(x.Name, y.Name) {
-				return y.ID
+	for i := range u.out.Units {
+		y := &u.out.Units[i]
+		group := !counts && x.OCDID == y.OCDID && x.ID == y.ID && x.Type == y.Type && same(x.Name, y.Name)
+		if group || x.OCDID != "" && x.OCDID == y.OCDID {
+			if len(y.Ballots) == 0 {
+				y.Ballots = slices.Clone(x.Ballots)
 			}
+			if y.Registered == nil {
+				y.Registered = x.Registered
+			}
+			return y.ID
 		}
 	}
 	id := x.ID

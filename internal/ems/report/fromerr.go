@@ -71,6 +71,17 @@ func (f *errReader) note(o *cdf.Object, format string, args ...any) {
 	}
 }
 
+// unused notes members that are not read, once for each class.
+func (f *errReader) unused(o *cdf.Object, used string) {
+	for _, name := range o.Names() {
+		n := Note{o.Class(), name + " is not used"}
+		if !strings.Contains(" "+used+" ", " "+name+" ") && !f.noted[n] {
+			f.noted[n] = true
+			f.notes = append(f.notes, n)
+		}
+	}
+}
+
 // root reads what is said about the report and its election.
 func (f *errReader) root() error {
 	root, r := f.d.Root, f.r
@@ -97,13 +108,13 @@ func (f *errReader) root() error {
 	for _, p := range root.List("Party") {
 		r.Parties = append(r.Parties, results.Party{ID: p.ID(), Name: p.Text("Name"), Abbreviation: p.Text("Abbreviation"), Color: p.Str("Color")})
 	}
-	for _, member := range []string{"Office", "OfficeGroup", "Header", "Person"} {
-		if root.Has(member) {
-			f.note(root, "%s is not used", member)
-		}
+	f.unused(root, "Election GpUnit Party Format GeneratedDate Issuer IssuerAbbreviation IsTest Notes SequenceStart SequenceEnd Status VendorApplicationId ExternalIdentifier")
+	f.unused(f.e, "BallotCounts Candidate Contest ElectionScopeId ExternalIdentifier Name StartDate EndDate Type OtherType")
+	for _, p := range root.List("Party") {
+		f.unused(p, "@id Name Abbreviation Color")
 	}
-	if f.e.Has("BallotStyle") {
-		f.note(f.e, "BallotStyle is not used")
+	for _, p := range f.e.List("Candidate") {
+		f.unused(p, "@id BallotName IsIncumbent PartyId PersonId")
 	}
 	return nil
 }
@@ -125,6 +136,8 @@ func (f *errReader) units() error {
 			continue
 		}
 		u := results.Unit{ID: o.ID(), Name: o.Text("Name"), Type: enum(o, "Type", "OtherType"), Within: f.up[o.ID()]}
+		// How many sub-units have reported follows from their counts.
+		f.unused(o, "@id Name Type OtherType ComposingGpUnitIds ExternalIdentifier VotersRegistered CountStatus SubUnitsReported TotalSubUnits")
 		for _, x := range o.List("ExternalIdentifier") {
 			if x.Str("Type") == "ocd-id" && u.OCDID == "" {
 				u.OCDID = x.Str("Value")
@@ -209,6 +222,7 @@ func (f *errReader) contests() error {
 // contest reads one contest with its counts.
 func (f *errReader) contest(o *cdf.Object, people map[string]bool) (*results.Contest, error) {
 	c := &results.Contest{ID: o.ID(), Title: o.Str("Name"), Kind: kindOf(o), DistrictID: o.Str("ElectionDistrictId"), Variation: enum(o, "VoteVariation", "OtherVoteVariation"), VotesAllowed: 1, Elected: 1}
+	f.unused(o, "@id Name ContestSelection ElectionDistrictId ExternalIdentifier VoteVariation OtherVoteVariation VotesAllowed NumberElected PrimaryPartyIds CandidateId PassageThreshold OtherCounts Type OtherType")
 	if o.Class() == "CandidateContest" {
 		c.VotesAllowed, _ = o.Int("VotesAllowed")
 		n, _ := o.Int("NumberElected")
@@ -274,6 +288,7 @@ func (f *errReader) person(id, option string, people map[string]bool) {
 // option reads one option, without counts.
 func (f *errReader) option(o *cdf.Object, people map[string]bool) results.Option {
 	x := results.Option{ID: o.ID()}
+	f.unused(o, "@id VoteCounts CandidateIds EndorsementPartyIds IsWriteIn PartyIds Selection")
 	switch o.Class() {
 	case "BallotMeasureSelection":
 		x.Name = o.Text("Selection")

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"sallyport/internal/ems/cdf"
@@ -47,7 +48,7 @@ func (f *errReader) counts(c *results.Contest, o *cdf.Object) error {
 			t.lines(c, t.units[id], others[id])
 		}
 	}
-	for id := range others {
+	for _, id := range slices.Sorted(maps.Keys(others)) {
 		if t.units[id] == nil {
 			f.note(o, "overvotes and undervotes of unit %q are not used: it has no votes", id)
 		}

@@ -51,7 +51,7 @@ func WritePublic(create func(path string) (io.WriteCloser, error), r *results.Re
 		return nil, err
 	}
 	p := &publisher{create: create, v: v, minimum: opt.Minimum}
-	for _, step := range []func() error{p.reports, p.index, p.contests, p.precincts, p.standard, p.readme, p.digests} {
+	for _, step := range []func() error{p.reports, p.canvass, p.index, p.contests, p.precincts, p.standard, p.readme, p.digests} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -67,6 +67,7 @@ type publisher struct {
 	files   []File
 	summary *Report
 	links   []link // to reports
+	lines   []map[int]*precinctLines
 }
 
 // link is a line of a page's navigation.
@@ -145,28 +146,58 @@ func (p *publisher) reports() error {
 	}) {
 		makers = append(makers, WriteIns)
 	}
-	for _, make := range append(makers, PrecinctCanvass) {
+	for _, make := range makers {
 		rep, err := make(r, opt)
 		if err != nil {
 			return err
 		}
 		if p.summary == nil {
 			p.summary = rep
-		} else if rep.Name != "precinct-canvass" { // whose pages are one for each precinct
+		} else {
 			p.links = append(p.links, link{rep.Name + ".html", rep.About[0][1]})
 			if err := p.page(rep.Name+".html", rep.Document, []link{{"index.html", "Summary"}, {rep.Name + ".pdf", "PDF"}, {rep.Name + ".csv", "CSV"}}); err != nil {
 				return err
 			}
 		}
-		p.links = append(p.links, link{rep.Name + ".pdf", rep.About[0][1] + " (PDF)"}, link{rep.Name + ".csv", rep.About[0][1] + " (CSV)"})
-		if err := p.write(rep.Name+".pdf", rep.WritePDF); err != nil {
+		if err := p.file(rep.Name+".pdf", rep.About[0][1]+" (PDF)", rep.WritePDF); err != nil {
 			return err
 		}
-		if err := p.write(rep.Name+".csv", rep.WriteCSV); err != nil {
+		if err := p.file(rep.Name+".csv", rep.About[0][1]+" (CSV)", rep.WriteCSV); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// file writes a file that the index links to.
+func (p *publisher) file(path, title string, make func(io.Writer) error) error {
+	p.links = append(p.links, link{path, title})
+	return p.write(path, make)
+}
+
+// volume is how many precincts one PDF of the canvass has at most: documents of
+// a few thousand pages are of no use to anybody.
+const volume = 200
+
+// canvass writes the canvass by precinct: PDF in volumes, and CSV. Its pages as
+// HTML are one for each precinct.
+func (p *publisher) canvass() error {
+	const name, title = "precinct-canvass", "Precinct Canvass"
+	v := p.v
+	p.lines = v.linesBy(v.precincts)
+	for from := 0; from < len(v.precincts); from += volume {
+		to := min(from+volume, len(v.precincts))
+		file, heading := name, title
+		if len(v.precincts) > volume {
+			file = fmt.Sprintf("%s-%d", name, from/volume+1)
+			heading = fmt.Sprintf("%s, volume %d", title, from/volume+1)
+		}
+		rep := v.canvass(file, heading, v.precincts[from:to], p.lines[from:to])
+		if err := p.file(file+".pdf", heading+" (PDF)", rep.WritePDF); err != nil {
+			return err
+		}
+	}
+	return p.file(name+".csv", title+" (CSV)", v.canvass(name, title, v.precincts, p.lines).WriteCSV)
 }
 
 // index writes the summary with links to everything else.
@@ -209,9 +240,8 @@ func (p *publisher) contests() error {
 // precincts writes a page for each precinct.
 func (p *publisher) precincts() error {
 	v := p.v
-	lines := v.linesBy(v.precincts)
 	for i, g := range v.precincts {
-		rep := v.canvass("precinct", "Precinct Canvass: "+g.Name, []results.Group{g}, lines[i:i+1])
+		rep := v.canvass("precinct", "Precinct Canvass: "+g.Name, []results.Group{g}, p.lines[i:i+1])
 		if err := p.page(precinctPath(i), rep.Document, []link{{"../index.html", "Summary"}}); err != nil {
 			return err
 		}

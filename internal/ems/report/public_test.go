@@ -168,3 +168,13 @@ func TestPublicFails(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A large county's canvass comes in volumes, which together have all precincts.
+func TestPublicVolumes(t *testing.T) {
+	f, _ := public(t, large(450, 2), 0)
+	for name, want := range map[string]bool{"precinct-canvass-1.pdf": true, "precinct-canvass-3.pdf": true, "precinct-canvass-4.pdf": false, "precinct-canvass.pdf": false, "precinct-canvass.csv": true, "precincts/precinct-00450.html": true} {
+		if (f[name] != nil) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}

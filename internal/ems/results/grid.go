@@ -17,13 +17,14 @@ const undivided = "\x00total"
 type grid struct {
 	rows, cols names
 	cells      map[edge]*cell
-	edges      [][]edge // by vertex: its cells
+	edges      [][]*cell // by vertex: its cells
 }
 
 // edge is a cell: its row and its column, -1 for that of the sums.
 type edge struct{ row, col int }
 
 type cell struct {
+	edge
 	ballots int64
 	hidden  bool
 }
@@ -52,7 +53,7 @@ func (g *grid) add(row, col string, ballots int64) {
 	e := edge{g.rows.number(row), g.cols.number(column(col))}
 	for _, x := range [...]edge{e, {e.row, -1}, {-1, e.col}, {-1, -1}} {
 		if g.cells[x] == nil {
-			g.cells[x] = &cell{}
+			g.cells[x] = &cell{edge: x}
 		}
 		g.cells[x].ballots += ballots
 	}
@@ -102,9 +103,8 @@ func (g *grid) any() bool {
 // when a small cell cannot be protected.
 func (g *grid) withhold(min int64) bool {
 	g.link()
-	for _, e := range g.sorted() {
-		c := g.cells[e]
-		if c.ballots > 0 && c.ballots < min && !g.isTotal(e) {
+	for _, c := range g.cells {
+		if c.ballots > 0 && c.ballots < min && !g.isTotal(c.edge) {
 			c.hidden = true
 		}
 	}
@@ -130,10 +130,10 @@ func (g *grid) isTotal(e edge) bool {
 // link numbers the vertices: 0 for the sums' row, then the rows, the sums'
 // column, and the columns.
 func (g *grid) link() {
-	g.edges = make([][]edge, len(g.rows.names)+len(g.cols.names)+2)
+	g.edges = make([][]*cell, len(g.rows.names)+len(g.cols.names)+2)
 	for _, e := range g.sorted() {
 		a, b := g.ends(e)
-		g.edges[a], g.edges[b] = append(g.edges[a], e), append(g.edges[b], e)
+		g.edges[a], g.edges[b] = append(g.edges[a], g.cells[e]), append(g.edges[b], g.cells[e])
 	}
 }
 
@@ -150,7 +150,7 @@ func (g *grid) sorted() []edge {
 
 // bridges returns withheld cells that lie on no cycle of withheld cells: those
 // that could be computed (Tarjan's bridges, without recursion).
-func (g *grid) bridges() []edge {
+func (g *grid) bridges() []*cell {
 	const none = -1
 	order, low := make([]int, len(g.edges)), make([]int, len(g.edges))
 	for i := range order {
@@ -158,15 +158,15 @@ func (g *grid) bridges() []edge {
 	}
 	type frame struct {
 		at, next int
-		by       edge
+		by       *cell
 	}
-	var out []edge
+	var out []*cell
 	clock := 0
 	for root := range g.edges {
 		if order[root] != none {
 			continue
 		}
-		stack := []frame{{at: root, by: edge{-2, -2}}}
+		stack := []frame{{at: root}}
 		for len(stack) > 0 {
 			f := &stack[len(stack)-1]
 			if f.next == 0 {
@@ -176,7 +176,7 @@ func (g *grid) bridges() []edge {
 			if f.next < len(g.edges[f.at]) {
 				e := g.edges[f.at][f.next]
 				f.next++
-				if !g.cells[e].hidden || e == f.by {
+				if !e.hidden || e == f.by {
 					continue
 				}
 				if to := g.other(e, f.at); order[to] == none {
@@ -199,8 +199,8 @@ func (g *grid) bridges() []edge {
 	return out
 }
 
-func (g *grid) other(e edge, from int) int {
-	a, b := g.ends(e)
+func (g *grid) other(c *cell, from int) int {
+	a, b := g.ends(c.edge)
 	if from == a {
 		return b
 	}
@@ -213,10 +213,10 @@ const lastResort = 1 << 50
 
 // protect withholds the cells that close a cycle around one, those that come
 // from the fewest ballots (a shortest path between its ends, without it).
-func (g *grid) protect(bridge edge) bool {
-	from, to := g.ends(bridge)
+func (g *grid) protect(bridge *cell) bool {
+	from, to := g.ends(bridge.edge)
 	cost := make([]int64, len(g.edges))
-	by := make([]edge, len(g.edges))
+	by := make([]*cell, len(g.edges))
 	for i := range cost {
 		cost[i] = 1 << 62
 	}
@@ -231,11 +231,11 @@ func (g *grid) protect(bridge edge) bool {
 			break
 		}
 		for _, e := range g.edges[s.at] {
-			if e == bridge || g.isTotal(e) {
+			if e == bridge || g.isTotal(e.edge) {
 				continue
 			}
 			next := g.other(e, s.at)
-			if c := s.cost + g.cost(e); c < cost[next] {
+			if c := s.cost + e.cost(); c < cost[next] {
 				cost[next], by[next] = c, e
 				heap.Push(open, step{c, next})
 			}
@@ -245,13 +245,14 @@ func (g *grid) protect(bridge edge) bool {
 		return false
 	}
 	for at := to; at != from; at = g.other(by[at], at) {
-		g.cells[by[at]].hidden = true
+		by[at].hidden = true
 	}
 	return true
 }
 
-func (g *grid) cost(e edge) int64 {
-	switch c := g.cells[e]; {
+// cost is what withholding the cell would take from readers.
+func (c *cell) cost() int64 {
+	switch {
 	case c.hidden:
 		return 0
 	case c.ballots == 0:

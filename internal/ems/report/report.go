@@ -108,6 +108,7 @@ type view struct {
 	methods   []string
 	units     map[string]*results.Unit
 	parties   map[string]string
+	reported  []bool      // by precinct
 	head      [][2]string // what every report says
 }
 
@@ -127,6 +128,7 @@ func look(r *results.Results, opt Options) (*view, error) {
 	for _, p := range r.Parties {
 		v.parties[p.ID] = first(p.Abbreviation, p.Name, p.ID)
 	}
+	v.reported = r.Reported(v.precincts)
 	v.head = v.about()
 	return v, nil
 }

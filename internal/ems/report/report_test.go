@@ -282,7 +282,7 @@ func TestSummaryPDF(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"Precincts Reporting 2 of 2", "Vote For 2 (elects 2)", "OFFICIAL – CERTIFIED", "Elected: Hal.", "Ballots Cast 591", "Turnout 65.67 %", "BLU Primary"} {
+	for _, want := range []string{"Precincts Reporting 2 of 2", "Vote For 2 (elects 2) · Precincts Reporting 1 of 1", "OFFICIAL – CERTIFIED", "Elected: Hal.", "Ballots Cast 591", "Turnout 65.67 %", "BLU Primary"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q", want)
 		}

@@ -57,7 +57,7 @@ func (v *view) summarise(p *Report, c *results.Contest) {
 	total, out := c.Total(), v.r.Outcome(c)
 	cast := total.Cast()
 	title := v.title(c)
-	p.add(page.Heading{Level: 2, Text: title}, page.Paragraph{Text: voteFor(c), Small: true})
+	p.add(page.Heading{Level: 2, Text: title}, page.Paragraph{Text: voteFor(c) + " · " + v.reporting(c), Small: true})
 	t := &page.Table{Caption: title, HeaderColumns: 1, Columns: []page.Column{{Header: "Choice"}, {Header: "Votes", Align: page.Right}, {Header: "Percent", Align: page.Right}, {Header: ""}}}
 	chart := page.BarChart{Caption: title + ": votes"}
 	line := func(id, name, parties string, votes int64, mark string, shown bool) {
@@ -68,7 +68,7 @@ func (v *view) summarise(p *Report, c *results.Contest) {
 		t.Rows = append(t.Rows, page.Row{Cells: []string{name, value, share, mark}})
 		p.Table = append(p.Table, []string{c.ID, title, strconv.FormatInt(c.VotesAllowed, 10), id, name, parties, cell(votes, &total, true), strings.TrimSuffix(share, " %"), mark})
 		if shown && !total.Suppressed {
-			chart.Bars = append(chart.Bars, page.Bar{Label: name, Value: votes, Shown: strings.TrimSpace(value + " " + share)})
+			chart.Bars = append(chart.Bars, page.Bar{Label: name, Value: votes, Shown: shownBar(value, share)})
 		}
 	}
 	for i := range c.Options {
@@ -84,6 +84,27 @@ func (v *view) summarise(p *Report, c *results.Contest) {
 		p.add(chart)
 	}
 	p.add(page.Paragraph{Text: outcomeWords(&out), Strong: true})
+}
+
+func shownBar(value, share string) string {
+	if share == "" {
+		return value
+	}
+	return value + " (" + share + ")"
+}
+
+// reporting is how many of the precincts that vote on a contest have reported.
+func (v *view) reporting(c *results.Contest) string {
+	n, all := 0, 0
+	for i, l := range c.In(v.precincts) {
+		if l != nil {
+			all++
+			if v.reported[i] {
+				n++
+			}
+		}
+	}
+	return fmt.Sprintf("Precincts Reporting %d of %d", n, all)
 }
 
 // totals adds the rows below the options: overvotes and undervotes are counted

@@ -194,21 +194,30 @@ func (r *Results) Counted(u *Unit) string {
 	return "not-processed"
 }
 
-// Reporting is how many of the precincts have reported: those in which some
-// ballot is counted, or that are completed.
-func (r *Results) Reporting() (reported, all int) {
+// Reported says of each group of units whether some ballot is counted there, or
+// it is completed.
+func (r *Results) Reported(groups []Group) []bool {
 	units := make(map[string]*Unit, len(r.Units))
 	for i := range r.Units {
 		units[r.Units[i].ID] = &r.Units[i]
 	}
-	groups := r.Precincts()
-	for _, g := range groups {
-		if slices.ContainsFunc(g.Units, func(id string) bool {
+	out := make([]bool, len(groups))
+	for i, g := range groups {
+		out[i] = slices.ContainsFunc(g.Units, func(id string) bool {
 			s := r.Counted(units[id])
 			return s == "completed" || s == "in-process"
-		}) {
+		})
+	}
+	return out
+}
+
+// Reporting is how many of the precincts have reported ([Results.Reported]).
+func (r *Results) Reporting() (reported, all int) {
+	list := r.Reported(r.Precincts())
+	for _, yes := range list {
+		if yes {
 			reported++
 		}
 	}
-	return reported, len(groups)
+	return reported, len(list)
 }

@@ -99,6 +99,7 @@ var table = map[string]rule{
 
 	"internal/ems/clarity": {"verdict", "a leaf: reads others' published results into neutral values"},
 	"internal/ems/dialect": {"verdict", "a leaf: foreign formats to a neutral stream; it knows no election definition and no store"},
+	"internal/ems/report":  {"ems/cdf ems/clarity ems/election ems/model ems/page ems/results", "what is published of results; it knows no ballots and no store"},
 	"internal/ems/page":    {"", "a leaf: prints documents; it knows nothing of votes, so it can reveal none it was not given"},
 
 	"internal/intake":    {"audit durable ems limit manifest medium reader strictjson tpm translog vault verdict", "the only sequencer"},

@@ -5,8 +5,6 @@
 package results
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"sallyport/internal/ems/model"
@@ -27,6 +25,9 @@ const (
 
 // Official says whether results of that status are the final ones.
 func (s Status) Official() bool { return s == Certified || s == Correction || s == Recount }
+
+// Complete says whether everything that was cast is counted.
+func (s Status) Complete() bool { return s == UnofficialComplete || s.Official() }
 
 // Results is one report of an election's results.
 type Results struct {
@@ -51,6 +52,19 @@ type Results struct {
 	Units      []Unit    `json:"units"`
 	Parties    []Party   `json:"parties"`
 	Contests   []Contest `json:"contests"`
+	// Candidates are the persons that options refer to, where their names are
+	// not those of the options: those of a ticket, or of a retention.
+	Candidates []Candidate `json:"candidates,omitempty"`
+	// BallotSums are the ballots of all units by way of voting and in all
+	// (type total), where the units alone do not say it because some withhold
+	// theirs.
+	BallotSums []Ballots `json:"ballot_sums,omitempty"`
+}
+
+// Candidate is a person that stands for election.
+type Candidate struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // Unit is a reporting unit.
@@ -61,8 +75,13 @@ type Unit struct {
 	Within     []string `json:"within,omitempty"` // the units directly above
 	OCDID      string   `json:"ocd_id,omitempty"`
 	Registered *int64   `json:"registered,omitempty"` // voters
+	// Counted is the CountItemStatus of all that was cast here: completed,
+	// in-process or not-processed; empty where it follows from status and
+	// counts ([Results.Counted]).
+	Counted string `json:"counted,omitempty"`
 	// Ballots are the ballots counted here, by way of voting; none for units
-	// that only group others.
+	// that only group others. A total beside parts is there when parts are
+	// withheld.
 	Ballots []Ballots `json:"ballots,omitempty"`
 }
 
@@ -95,7 +114,8 @@ type Contest struct {
 	Elected      int             `json:"elected"`
 	Ranked       bool            `json:"ranked,omitempty"` // votes are first choices; see Rounds
 	Threshold    model.Threshold `json:"threshold"`
-	PrimaryParty string          `json:"primary_party,omitempty"`
+	PrimaryParty string          `json:"primary_party,omitempty"` // identifier
+	CandidateID  string          `json:"candidate_id,omitempty"`  // of a retention: whom it is about
 	ExternalIDs  []string        `json:"external_ids,omitempty"`
 	Options      []Option        `json:"options"`
 	// Lines are the counts of units in which votes are cast, one for each way
@@ -109,13 +129,17 @@ type Contest struct {
 	// Manual are tallies made by hand, apart from the ballots in Lines: they
 	// are added to the total.
 	Manual []Line `json:"manual,omitempty"`
+	// Sums are totals that are known although lines are withheld or Partial:
+	// of a unit (type total), of a way of voting in all units (no unit), or of
+	// all (no unit, type total). Where one is there, nothing is added up for it.
+	Sums []Line `json:"sums,omitempty"`
 }
 
 // Option is one choice of a contest.
 type Option struct {
 	ID         string   `json:"id"`
 	Name       string   `json:"name"`
-	Parties    []string `json:"parties,omitempty"`
+	Parties    []string `json:"parties,omitempty"` // identifiers
 	WriteIn    bool     `json:"write_in,omitempty"`
 	Incumbent  bool     `json:"incumbent,omitempty"`
 	Candidates []string `json:"candidates,omitempty"` // identifiers
@@ -151,8 +175,8 @@ type Round struct {
 	Number     int        `json:"number"`
 	Threshold  string     `json:"threshold"`
 	Votes      []string   `json:"votes"`                // in the order of the options; empty text: out of the race
-	Elected    []string   `json:"elected,omitempty"`    // options
-	Eliminated []string   `json:"eliminated,omitempty"` // options
+	Elected    []string   `json:"elected,omitempty"`    // identifiers of options, or names of write-in candidates
+	Eliminated []string   `json:"eliminated,omitempty"` // as above
 	Inactive   []Inactive `json:"inactive,omitempty"`
 }
 
@@ -160,100 +184,4 @@ type Round struct {
 type Inactive struct {
 	Cause string `json:"cause"`
 	Count string `json:"count"`
-}
-
-// ErrContradiction means that results contradict themselves: they are never shown.
-var ErrContradiction = errors.New("the results contradict themselves")
-
-// Check checks that results do not contradict themselves: units and options
-// are known, lines do not overlap, each line keeps the identity.
-func (r *Results) Check() error {
-	units := map[string]bool{}
-	for _, u := range r.Units {
-		if u.ID == "" || units[u.ID] {
-			return fmt.Errorf("%w: the unit %q is there twice", ErrContradiction, u.ID)
-		}
-		units[u.ID] = true
-	}
-	for i := range r.Contests {
-		c := &r.Contests[i]
-		seen := map[[2]string]bool{}
-		for j := range c.Lines {
-			l := &c.Lines[j]
-			k := [2]string{l.UnitID, l.Type}
-			switch {
-			case !units[l.UnitID]:
-				return fmt.Errorf("%w: contest %q: the unit %q is unknown", ErrContradiction, c.ID, l.UnitID)
-			case seen[k]:
-				return fmt.Errorf("%w: contest %q: two lines of unit %q and type %q", ErrContradiction, c.ID, l.UnitID, l.Type)
-			case l.Type == Total && seenUnit(seen, l.UnitID), l.Type != Total && seen[[2]string{l.UnitID, Total}]:
-				return fmt.Errorf("%w: contest %q, unit %q: a total beside its parts", ErrContradiction, c.ID, l.UnitID)
-			}
-			seen[k] = true
-			if err := c.balance(l); err != nil {
-				return err
-			}
-		}
-		for j := range c.Manual {
-			if err := c.balance(&c.Manual[j]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func seenUnit(seen map[[2]string]bool, unit string) bool {
-	for k := range seen {
-		if k[0] == unit {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *Contest) balance(l *Line) error {
-	if len(l.Votes) != len(c.Options) {
-		return fmt.Errorf("%w: contest %q has %d options, unit %q has %d counts", ErrContradiction, c.ID, len(c.Options), l.UnitID, len(l.Votes))
-	}
-	sum := l.Overvotes + l.Undervotes
-	for _, v := range l.Votes {
-		if v < 0 {
-			return fmt.Errorf("%w: contest %q, unit %q: a negative count", ErrContradiction, c.ID, l.UnitID)
-		}
-		sum += v
-	}
-	if !l.Suppressed && !l.Partial && sum != c.VotesAllowed*l.Ballots {
-		return fmt.Errorf("%w: contest %q, unit %q, %s: %d votes allowed on %d ballots do not make %d", ErrContradiction, c.ID, l.UnitID, l.Type, c.VotesAllowed, l.Ballots, sum)
-	}
-	return nil
-}
-
-// Total adds the lines of a contest up, with the manual tallies.
-func (c *Contest) Total() Line { return c.Sum(func(*Line) bool { return true }) }
-
-// Sum adds those lines and manual tallies up that take says yes to.
-func (c *Contest) Sum(take func(*Line) bool) Line {
-	t := Line{Type: Total, Votes: make([]int64, len(c.Options))}
-	for _, list := range [][]Line{c.Lines, c.Manual} {
-		for i := range list {
-			if take(&list[i]) {
-				t.Add(&list[i])
-			}
-		}
-	}
-	return t
-}
-
-// Add adds the counts of another line.
-func (l *Line) Add(m *Line) {
-	l.Ballots += m.Ballots
-	l.Overvotes += m.Overvotes
-	l.Undervotes += m.Undervotes
-	l.WriteIns += m.WriteIns
-	l.Unresolved += m.Unresolved
-	l.Partial = l.Partial || m.Partial
-	for i, v := range m.Votes {
-		l.Votes[i] += v
-	}
 }

@@ -108,7 +108,7 @@ var table = map[string]rule{
 	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
 	"internal/station":   {"audit authority config control custody dsse durable ems ems/results evidence floor gossip hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
-	"internal/cli":       {"audit authority config control custody durable ems ems/audits ems/cdf ems/dialect ems/election ems/model ems/results ems/rla ems/vendor eventlog evidence fat32 hotplug intake limit logexport manifest medium naming reader signer slip station strictjson translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
+	"internal/cli":       {"audit authority config control custody durable ems ems/audits ems/cdf ems/clarity ems/dialect ems/election ems/model ems/page ems/report ems/results ems/rla ems/vendor eventlog evidence fat32 hotplug intake limit logexport manifest medium naming reader signer slip station strictjson translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -26,6 +26,8 @@ type emsCmd struct {
 	Create     emsCreateCmd  `cmd:"" help:"Make a database for --db, apart from any station."`
 	Import     importCmd     `cmd:"" help:"Take a definition, cast vote records or a vendor's export into a desk's database."`
 	Export     exportCmd     `cmd:"" help:"Write definition, cast vote records, or the inputs of an audit."`
+	Report     reportCmd     `cmd:"" help:"Give out the results: pages, PDF, CSV, and the NIST report."`
+	Rollup     rollupCmd     `cmd:"" help:"Put the reports of several counties together."`
 	Sample     sampleCmd     `cmd:"" help:"Draw the ballots of an audit from a public seed."`
 }
 

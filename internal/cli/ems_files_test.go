@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/testelection"
 	"sallyport/internal/testtool"
 )
 
@@ -155,5 +156,46 @@ func TestDeskWorkNeedsADesk(t *testing.T) {
 	s, _ := stationCounter(t, o, "desk-work")
 	if r := call(t, "ems", "--db", s.File("state/ems.db"), "import", smallElection+"definition.json"); r.status != 1 || !strings.Contains(r.err, "station") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Results are given out as a folder, one report alone, and a whole of several
+// counties; before a status was set there is only the zero report's form.
+func TestReportsAreGivenOut(t *testing.T) {
+	run := smallDesk(t)
+	dir := t.TempDir()
+	id := testelection.ID
+	if r := run("report", "--out", filepath.Join(dir, "early")); r.status != 1 || !strings.Contains(r.err, "set-status") {
+		t.Errorf("%+v", r)
+	}
+	fine(t, run("set-status", id, "unofficial-complete", "--who", "clerk", "--why", "all precincts are in"))
+	if out := fine(t, run("report", "--out", filepath.Join(dir, "all"))); !strings.Contains(out, "so far: elected") || !strings.Contains(out, "UNOFFICIAL") {
+		t.Error(out)
+	}
+	for _, f := range []string{"index.html", "results.json", "results.xml", "summary.csv", "statement-of-votes-cast.pdf", "SHA256SUMS"} {
+		if st, err := os.Stat(filepath.Join(dir, "all", f)); err != nil || st.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	for _, f := range []string{"statement.pdf", "summary.html", "nist.xml", "nist.json", "turnout.csv"} {
+		form, _, _ := strings.Cut(f, ".")
+		fine(t, run("report", "--form", form, "--out", filepath.Join(dir, f)))
+	}
+	if r := run("report", "--form", "summary", "--out", filepath.Join(dir, "summary.doc")); r.status != 2 {
+		t.Errorf("%+v", r)
+	}
+	if r := run("report", "--out", filepath.Join(dir, "all")); r.status != 2 {
+		t.Errorf("a folder was overwritten: %+v", r)
+	}
+	whole := []string{"--also", id, "--election", "state", "--name", "State", "--scope", "state-example", "--issuer", "State Board"}
+	if out := fine(t, run(append([]string{"rollup", "maple=" + filepath.Join(dir, "nist.json"), "--out", filepath.Join(dir, "whole")}, whole...)...)); !strings.Contains(out, "maple") {
+		t.Error(out)
+	}
+	// The same county under two names is counted once, or not at all.
+	if r := run(append([]string{"rollup", "maple=" + filepath.Join(dir, "nist.json"), "cedar=" + filepath.Join(dir, "nist.xml"), "--out", filepath.Join(dir, "twice")}, whole...)...); r.status != 1 || !strings.Contains(r.err, "twice") {
+		t.Errorf("%+v", r)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.part")); len(left) > 0 {
+		t.Errorf("%v was left", left)
 	}
 }

@@ -143,3 +143,28 @@ func (sampleCmd) Help() string {
 
 Exit status: 0 done, 1 failed, 2 usage.`
 }
+
+// Help implements kong.HelpProvider.
+func (reportCmd) Help() string {
+	return `Counts everything anew, with every check, and writes a folder: a summary with charts, the statement of votes cast, a canvass of each precinct, turnout, the rounds of ranked contests, as pages, PDF and CSV, and the results report of NIST SP 1500-100 as JSON and XML. Every page says which status, sequence and state of the votes it is of. Nothing is given out before the polls are closed, and on a station the log says that it was.
+
+    sallyport ems report --out results
+    sallyport ems report county-2026 --form statement --out statement.pdf
+    sallyport ems report --suppress 10 --out public     (small counts are withheld)
+    sallyport seal --kind results-report --election county-2026 --definition definition.json \
+        --audience web-team --out sealed public
+
+Exit status: 0 done, 1 failed (also: the polls are open), 2 usage or no such election, 5 the station is not ready.`
+}
+
+// Help implements kong.HelpProvider.
+func (rollupCmd) Help() string {
+	return `Puts the reports of several counties together. No vote is counted twice: a unit may come from one report alone. Contests and options are matched by identifiers, never by likeness; what does not match is an error unless it is allowed. The whole is as complete as its least complete part.
+
+    sallyport ems rollup maple=maple/results.json cedar=cedar/results.xml \
+        --election state-2026 --name 'State General Election' --scope state \
+        --scope-name 'Example State' --issuer 'State Board' --expect maple --expect cedar \
+        --out whole
+
+Exit status: 0 done, 1 failed (also: votes would be counted twice), 2 usage.`
+}

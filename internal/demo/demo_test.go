@@ -65,7 +65,8 @@ func TestDemo(t *testing.T) {
 	}
 	keep := t.TempDir() + "/office"
 	var out bytes.Buffer
-	if err := run(&out, bin, keep); err != nil {
+	results := t.TempDir() + "/results"
+	if err := run(&out, bin, keep, results); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for line := range strings.Lines(out.String()) {
@@ -75,6 +76,16 @@ func TestDemo(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "NO: want") || strings.Count(out.String(), "  yes\n") != 14 {
 		t.Error(out.String())
+	}
+	// The page has what the generator counted.
+	html, err := os.ReadFile(results + "/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"Maple County General Election", "UNOFFICIAL", "County Clerk", "Measure A: Library Levy", "Precincts Reporting"} {
+		if !strings.Contains(string(html), words) {
+			t.Errorf("the results page does not say %q", words)
+		}
 	}
 	// The kept office lives again.
 	testtool.Run(t, keep+"/start")

@@ -25,7 +25,7 @@ func main() {
 	bin := flag.String("bin", "bin", "folder of the built programs")
 	keep := flag.String("keep", "", "leave everything in this new folder instead of removing it")
 	flag.Parse()
-	if err := run(os.Stdout, *bin, *keep); err != nil {
+	if err := run(os.Stdout, *bin, *keep, filepath.Join(*bin, "demo-results")); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -37,7 +37,8 @@ type demo struct {
 	office *testoffice.Office
 }
 
-func run(out io.Writer, bin, keep string) (err error) {
+// run runs the demo; results is the folder in which the results page is left.
+func run(out io.Writer, bin, keep, results string) (err error) {
 	started := time.Now()
 	office, err := testoffice.Open(bin, keep)
 	if err != nil {
@@ -69,6 +70,9 @@ func run(out io.Writer, bin, keep string) (err error) {
 	}
 	if wrong > 0 {
 		return fmt.Errorf("%d of %d verdicts are not what was expected", wrong, len(media))
+	}
+	if err := d.giveOut(results); err != nil {
+		return err
 	}
 	fmt.Fprintf(out, "\nAll %d verdicts are as expected, the tally equals the generator's own count,\nand the log is intact (%.0f s).\n", len(media), time.Since(started).Seconds())
 	if keep != "" {

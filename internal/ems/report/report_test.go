@@ -310,6 +310,27 @@ func TestNamesAreText(t *testing.T) {
 	}
 }
 
+// What cannot be seen, and so could deceive, is refused in every form.
+func TestInvisibleTextIsRefused(t *testing.T) {
+	r := maple(t)
+	r.Contests[0].Options[0].Name = "Ann\u202eahplA"
+	p := made(t, Summary, r)
+	if err := p.WriteHTML(io.Discard); err == nil {
+		t.Error("HTML with a mark of direction")
+	}
+	if err := p.WritePDF(io.Discard); err == nil {
+		t.Error("PDF with a mark of direction")
+	}
+}
+
+// The shares of the ways of voting.
+func TestTurnoutByMethod(t *testing.T) {
+	rows := table(t, htmlOf(t, made(t, Turnout, maple(t))), "Ballots by voting method")
+	if !slices.Equal(rows[1], []string{"Election Day", "360", "60.91 %", "40.00 %"}) || !slices.Equal(rows[5], []string{"Total", "591", "100.00 %", "65.67 %"}) {
+		t.Errorf("%q", rows)
+	}
+}
+
 func TestZeroReport(t *testing.T) {
 	r := maple(t)
 	if _, err := ZeroReport(r, Options{}); !errors.Is(err, ErrNotZero) {

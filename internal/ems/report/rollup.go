@@ -344,21 +344,21 @@ func same(a, b string) bool {
 // sums checks that the whole has the votes and ballots of its parts.
 func (u *roller) sums(list []Source) error {
 	var votes, ballots int64
-	var hidden bool
+	var hidden, secret bool // ballots, votes
 	for _, s := range list {
 		b := s.Results.Ballots()[results.Total]
 		ballots, hidden = ballots+b.Count, hidden || b.Suppressed
 		for i := range s.Results.Contests {
 			t := s.Results.Contests[i].Total()
 			votes += t.Cast() + t.Overvotes + t.Undervotes
-			hidden = hidden || t.Suppressed
+			secret = secret || t.Suppressed
 		}
 	}
 	for i := range u.out.Contests {
 		t := u.out.Contests[i].Total()
 		votes -= t.Cast() + t.Overvotes + t.Undervotes
 	}
-	if b := u.out.Ballots()[results.Total]; !hidden && (votes != 0 || ballots != b.Count) {
+	if b := u.out.Ballots()[results.Total]; !secret && votes != 0 || !hidden && ballots != b.Count {
 		return fmt.Errorf("%w: the whole has %d ballots and its parts %d, and %d votes differ", results.ErrContradiction, b.Count, ballots, votes)
 	}
 	return nil

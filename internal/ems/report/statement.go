@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strconv"
 
 	"sallyport/internal/ems/page"
@@ -177,7 +178,25 @@ func Turnout(r *results.Results, opt Options) (*Report, error) {
 	}
 	add("", "Total", r.Ballots(), r.Whole(), true)
 	p.add(page.Heading{Level: 1, Text: "Precincts"}, t)
+	if len(v.methods) > 0 {
+		p.add(page.Heading{Level: 1, Text: "Voting methods"}, v.turnoutByMethod())
+	}
 	return p, nil
+}
+
+// turnoutByMethod is each way of voting as a share of ballots and of voters.
+func (v *view) turnoutByMethod() *page.Table {
+	t := &page.Table{Caption: "Ballots by voting method", HeaderColumns: 1, Columns: []page.Column{{Header: "Voting Method"}, {Header: "Ballots", Align: page.Right},
+		{Header: "Percent of Ballots", Align: page.Right}, {Header: "Percent of Registered Voters", Align: page.Right}}}
+	by, whole := v.r.Ballots(), v.r.Whole()
+	for _, kind := range append(slices.Clone(v.methods), results.Total) {
+		b, shares := by[kind], []string{"", ""}
+		if !b.Suppressed && !whole.Suppressed {
+			shares = []string{percent(b.Count, whole.Ballots), percent(b.Count, whole.Registered)}
+		}
+		t.Rows = append(t.Rows, page.Row{Cells: append([]string{methodWords(kind), ballots(b.Count, b.Suppressed)}, shares...), Total: kind == results.Total})
+	}
+	return t
 }
 
 // ballotsOf is the ballots of a precinct by way of voting.

@@ -244,13 +244,15 @@ func TestStatementTable(t *testing.T) {
 	r := maple(t)
 	c := &r.Contests[0]
 	rows := table(t, htmlOf(t, made(t, StatementOfVotes, r)), "President: votes by precinct")
-	if len(rows) != 4 || !slices.Equal(rows[0], []string{"Precinct", "Ballots", "Ann Alpha / Ben Beta (RED)", "=Cy Gamma (BLU, RED)", "Write-in", "Overvotes", "Undervotes"}) {
+	if len(rows) != 6 || !slices.Equal(rows[0], []string{"Precinct", "Ballots", "Ann Alpha / Ben Beta (RED)", "=Cy Gamma (BLU, RED)", "Write-in", "Overvotes", "Undervotes"}) {
 		t.Fatalf("%q", rows)
 	}
 	in := c.In(r.Precincts())
 	total := c.Total()
-	for i, l := range append(in, &total) {
-		want := []string{[]string{"Precinct 1", "Precinct 2 & 3", "Total"}[i]}
+	by := c.ByUnit()
+	a, b := by["p2a"], by["p2b"]
+	for i, l := range append(in, &a, &b, &total) {
+		want := []string{[]string{"Precinct 1", "Precinct 2 & 3", "of which Precinct 2A", "of which Precinct 2B", "Total"}[i]}
 		for _, n := range append(append([]int64{l.Ballots}, l.Votes...), l.Overvotes, l.Undervotes) {
 			want = append(want, count(n))
 		}

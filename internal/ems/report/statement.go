@@ -9,8 +9,8 @@ import (
 )
 
 // StatementOfVotes is the Statement of Votes Cast: for each contest the counts
-// of every precinct for every option, with totals. Splits are added up to their
-// precincts; the CSV has them one by one.
+// of every precinct for every option, with totals. Splits stand below their
+// precinct, which is their sum; the CSV has them alone.
 func StatementOfVotes(r *results.Results, opt Options) (*Report, error) {
 	v, err := look(r, opt)
 	if err != nil {
@@ -56,9 +56,20 @@ func row(name string, l *results.Line) page.Row {
 func (v *view) statement(c *results.Contest) *page.Table {
 	t := &page.Table{Caption: v.title(c) + ": votes by precinct", HeaderColumns: 1, Landscape: len(c.Options) > 5,
 		Columns: v.optionColumns(c, page.Column{Header: "Precinct"})}
+	by := c.ByUnit()
 	for i, l := range c.In(v.precincts) {
-		if l != nil {
-			t.Rows = append(t.Rows, row(v.precincts[i].Name, l))
+		if l == nil {
+			continue
+		}
+		g := &v.precincts[i]
+		t.Rows = append(t.Rows, row(g.Name, l))
+		if len(g.Units) < 2 {
+			continue
+		}
+		for _, id := range g.Units {
+			if part, ok := by[id]; ok {
+				t.Rows = append(t.Rows, row("of which "+first(v.units[id].Name, id), &part))
+			}
 		}
 	}
 	total := c.Total()

@@ -185,6 +185,56 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// The canvass of a precinct has what was cast in its units, by way of voting.
+func TestCanvassNumbers(t *testing.T) {
+	r := maple(t)
+	units := map[string][]string{"p1": {"p1"}, "p2": {"p2a", "p2b"}}
+	_, rows := csvOf(t, made(t, PrecinctCanvass, r))
+	n := 0
+	for _, row := range rows {
+		c := &r.Contests[slices.IndexFunc(r.Contests, func(c results.Contest) bool { return c.ID == row["contest_id"] })]
+		want := c.Sum(func(l *results.Line) bool {
+			return slices.Contains(units[row["precinct_id"]], l.UnitID) && (row["method"] == results.Total || l.Type == row["method"] || row["method"] == "undivided" && l.Type == results.Total)
+		})
+		if got := of(c, want, row["choice_id"]); got != row["votes"] {
+			t.Errorf("%v, want %s", row, got)
+		}
+		n++
+	}
+	if want := (20+9*3+20-3+9*3-3)*5 + 6; n != want { // options and other counts in two precincts; the council in one
+		t.Errorf("%d rows, want %d", n, want)
+	}
+}
+
+func TestRoundsTable(t *testing.T) {
+	rows := table(t, htmlOf(t, made(t, RankedRounds, maple(t))), "Mayor: rounds")
+	want := [][]string{{"Choice", "Round 1", "Round 2"}, {"Gil", "150", "151"}, {"Hal", "120.5", "199.75 elected"}, {"Ida", "80.25 eliminated", "–"}, {"Threshold", "200", "200"}, {"Inactive: exhausted choices", "3", ""}}
+	if len(rows) != len(want) {
+		t.Fatalf("%q", rows)
+	}
+	for i := range want {
+		if !slices.Equal(rows[i], want[i]) {
+			t.Errorf("%q, want %q", rows[i], want[i])
+		}
+	}
+}
+
+// Decided names and what is left of the written votes.
+func TestWriteInsTable(t *testing.T) {
+	r := maple(t)
+	written := r.Contests[0].Total().Votes[2]
+	_, rows := csvOf(t, made(t, WriteIns, r))
+	want := map[string]int64{"Zoe Zeta": written - 1, "Other written votes": 1, "All written votes": written}
+	if len(rows) != len(want) {
+		t.Fatalf("%v", rows)
+	}
+	for _, row := range rows {
+		if row["votes"] != fmt.Sprint(want[row["name"]]) {
+			t.Errorf("%v", row)
+		}
+	}
+}
+
 // of is a count of a line by the word of the CSV.
 func of(c *results.Contest, l results.Line, choice string) string {
 	switch choice {

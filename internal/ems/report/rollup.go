@@ -159,10 +159,11 @@ func (u *roller) newest(sources []Source) ([]Source, error) {
 			continue
 		}
 		old, next := list[i], s
-		if old.Results.Sequence == next.Results.Sequence {
+		order := newer(old.Results, next.Results)
+		if order == 0 {
 			return nil, fmt.Errorf("%w: two reports of %s have the number %d", ErrOverlap, s.Name, s.Results.Sequence)
 		}
-		if next.Results.Sequence < old.Results.Sequence {
+		if order < 0 {
 			old, next = next, old
 		}
 		list[i] = next
@@ -174,6 +175,15 @@ func (u *roller) newest(sources []Source) ([]Source, error) {
 		}
 	}
 	return list, nil
+}
+
+// newer is above 0 when b is newer than a: by number, or by time where neither
+// has a number.
+func newer(a, b *results.Results) int {
+	if a.Sequence == 0 && b.Sequence == 0 {
+		return b.GeneratedAt.Compare(a.GeneratedAt)
+	}
+	return cmp.Compare(b.Sequence, a.Sequence)
 }
 
 // status is the least complete status of the parts.

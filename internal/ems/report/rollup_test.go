@@ -117,6 +117,17 @@ func TestRollUpReplaces(t *testing.T) {
 	}
 }
 
+// Reports of others have no number of ours: the time decides.
+func TestRollUpReplacesByTime(t *testing.T) {
+	old, later := part("Maple", "maple", 10, 20), part("Maple", "maple", 11, 20)
+	old.Results.Sequence, later.Results.Sequence = 0, 0
+	later.Results.GeneratedAt = later.Results.GeneratedAt.Add(time.Hour)
+	r, rec, err := RollUp([]Source{later, old}, newState())
+	if err != nil || len(rec.Replaced) != 1 || r.Contests[0].Total().Votes[0] != 11 {
+		t.Errorf("%v %+v", err, rec)
+	}
+}
+
 func TestRollUpRefuses(t *testing.T) {
 	for name, x := range map[string]struct {
 		change func(maple, oak *Source, opt *RollUpOptions)

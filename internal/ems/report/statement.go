@@ -141,7 +141,7 @@ func (v *view) byMethod(p *Report, c *results.Contest) *page.Table {
 		}
 	}
 	if l, ok := by[results.Total]; ok && len(by) > 1 {
-		add("undivided", "Not divided by voting method", &l, false)
+		add(undivided, "Not divided by voting method", &l, false)
 	}
 	total := c.Total()
 	add(results.Total, "Total", &total, true)

@@ -123,6 +123,9 @@ func (v *view) canvassContest(p *Report, g results.Group, c *results.Contest, li
 			add(m, methodWords(m), l)
 		}
 	}
+	if l := lines.by[results.Total]; l != nil && len(lines.by) > 1 {
+		add(undivided, "Not Divided", l)
+	}
 	add(results.Total, "Total", lines.total)
 	put := func(id, name string, last bool, n func(l *results.Line) int64, show func(int64, *results.Line, bool) string) {
 		cells := []string{name}

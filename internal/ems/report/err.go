@@ -25,6 +25,9 @@ type errWriter struct {
 	winners  map[string]string // PostElectionStatus by candidate
 	types    map[string]string // of units
 	detailed bool              // there are counts by precinct
+
+	precincts []results.Group
+	done      []bool // by precinct: it has reported
 }
 
 // ERR makes the election results report (NIST SP 1500-100 version 2) of results:
@@ -63,6 +66,8 @@ func (w *errWriter) make() error {
 	for _, c := range w.r.Candidates {
 		w.names[c.ID] = c.Name
 	}
+	w.precincts = w.r.Precincts()
+	w.done = w.r.Reported(w.precincts)
 	w.status()
 	w.election = w.d.New("Election")
 	for i := range w.r.Contests {

@@ -3,6 +3,8 @@ package report
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,4 +194,80 @@ func TestERRRefuses(t *testing.T) {
 			t.Errorf("want %q: %v", want, err)
 		}
 	}
+}
+
+// Counties of all sorts, with small counts withheld or not, come back with the
+// same totals of all, of units and of ways of voting, and the same cells withheld.
+func TestRandomRoundTrip(t *testing.T) {
+	rnd := seed(5)
+	for n := range 150 {
+		kinds := []string{"election-day", "absentee", "absentee-mail", "other", "drive-in"}
+		if n%2 == 0 { // absentee is withheld with its kinds
+			kinds[1] = "uocava"
+		}
+		r := large(int(1+rnd.next(5)), 1)
+		c := &r.Contests[0]
+		c.Lines = nil
+		if c.VotesAllowed = 1 + rnd.next(3); rnd.next(4) == 0 {
+			c.DistrictID = "p0000"
+		}
+		for i := range r.Units[1:] {
+			u := &r.Units[i+1]
+			u.Ballots = nil
+			if c.DistrictID == "p0000" && u.ID != "p0000" {
+				continue
+			}
+			for _, kind := range kinds[:1+rnd.next(int64(len(kinds)))] {
+				ballots := []int64{0, rnd.next(4), rnd.next(9), rnd.next(99)}[rnd.next(4)]
+				c.Lines = append(c.Lines, rnd.fill(c, u.ID, kind, ballots))
+				u.Ballots = append(u.Ballots, results.Ballots{Type: kind, Count: ballots})
+			}
+		}
+		if n%2 == 0 {
+			out, err := results.Suppress(r, 5)
+			if errors.Is(err, results.ErrExposed) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			r = out
+			c = &r.Contests[0]
+		}
+		got, _, err := FromERR(readERR(t, encoded(t, errOf(t, r), cdf.JSON)))
+		if err != nil {
+			t.Fatalf("%v: %+v", err, c)
+		}
+		want, back := votesOf(c), votesOf(&got.Contests[0])
+		if diff := cmp.Diff(want, back); diff != "" {
+			t.Fatalf("%d: %s\n%+v", n, diff, c)
+		}
+		if a, b := r.Ballots(), got.Ballots(); a[results.Total] != b[results.Total] {
+			t.Fatalf("%d: %v ballots became %v", n, a, b)
+		}
+	}
+}
+
+// votesOf is all votes of a contest that are not zero, by unit and way of voting.
+func votesOf(c *results.Contest) map[string]string {
+	out := map[string]string{}
+	put := func(key string, l results.Line) {
+		if l.Suppressed {
+			out[key] = "withheld"
+		} else if l.Cast() > 0 {
+			out[key] = fmt.Sprint(l.Votes)
+		}
+	}
+	for i := range c.Lines {
+		put(c.Lines[i].UnitID+" "+c.Lines[i].Type, c.Lines[i])
+	}
+	for id, l := range c.ByUnit() {
+		put(id, l)
+	}
+	for kind, l := range c.ByMethod() {
+		put(kind, l)
+	}
+	total := c.Total()
+	put("total", total)
+	out["others"] = fmt.Sprint(total.Ballots, total.Overvotes, total.Undervotes, total.WriteIns)
+	return out
 }

@@ -42,6 +42,7 @@ func (w *errWriter) contest(c *results.Contest) error {
 		o.Append("ContestSelection", sel)
 	}
 	w.others(o, c)
+	w.reported(o, c)
 	w.election.Append("Contest", o)
 	return nil
 }
@@ -317,5 +318,21 @@ func (w *errWriter) others(o *cdf.Object, c *results.Contest) {
 	if _, ok := by[district]; !ok {
 		total := c.Total()
 		put(district, &total)
+	}
+}
+
+// reported writes how many of the precincts that vote on a contest have reported.
+func (w *errWriter) reported(o *cdf.Object, c *results.Contest) {
+	n, all := 0, 0
+	for i, l := range c.In(w.precincts) {
+		if l != nil {
+			all++
+			if w.done[i] {
+				n++
+			}
+		}
+	}
+	if all > 0 {
+		o.Set("SubUnitsReported", n).Set("TotalSubUnits", all)
 	}
 }

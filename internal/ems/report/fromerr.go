@@ -222,10 +222,15 @@ func (f *errReader) contests() error {
 // contest reads one contest with its counts.
 func (f *errReader) contest(o *cdf.Object, people map[string]bool) (*results.Contest, error) {
 	c := &results.Contest{ID: o.ID(), Title: o.Str("Name"), Kind: kindOf(o), DistrictID: o.Str("ElectionDistrictId"), Variation: enum(o, "VoteVariation", "OtherVoteVariation"), VotesAllowed: 1, Elected: 1}
-	f.unused(o, "@id Name ContestSelection ElectionDistrictId ExternalIdentifier VoteVariation OtherVoteVariation VotesAllowed NumberElected PrimaryPartyIds CandidateId PassageThreshold OtherCounts Type OtherType")
+	f.unused(o, "@id Name ContestSelection ElectionDistrictId ExternalIdentifier VoteVariation OtherVoteVariation VotesAllowed NumberElected PrimaryPartyIds CandidateId PassageThreshold OtherCounts Type OtherType SubUnitsReported TotalSubUnits")
 	if o.Class() == "CandidateContest" {
 		c.VotesAllowed, _ = o.Int("VotesAllowed")
-		n, _ := o.Int("NumberElected")
+		n, ok := o.Int("NumberElected")
+		if !ok {
+			if n = c.VotesAllowed; n > 1 {
+				f.note(o, "the number elected is not said, and taken for the votes allowed")
+			}
+		}
 		c.Elected = int(min(n, 1<<30))
 	}
 	if n, err := strconv.ParseInt(identifier(o, idVotesAllowed), 10, 64); err == nil {

@@ -18,7 +18,7 @@ func (t *countTable) resolve(district, scope string) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &picker{t: t, parts: parts, memo: map[string][]string{}}
+	p := &picker{t: t, parts: parts, memo: map[string][]string{}, district: district, scope: scope}
 	used := map[string]bool{}
 	for _, id := range top {
 		list, err := p.pick(id, 0)
@@ -113,6 +113,8 @@ type picker struct {
 	t     *countTable
 	parts map[string][]string
 	memo  map[string][]string
+
+	district, scope string
 }
 
 const maxNesting = 100
@@ -147,7 +149,12 @@ func (p *picker) pick(id string, depth int) ([]string, error) {
 		}
 		hidden := sum.hidden || own.hidden || slices.ContainsFunc(below, func(u string) bool { return p.t.units[u].hides() })
 		switch c := own.compare(sum); {
-		case hidden || c == 0:
+		case hidden:
+			list = below
+			if id != p.district && id != p.scope {
+				p.t.f.note(p.t.at, "the counts of unit %q are not used, because some below it are withheld", id)
+			}
+		case c == 0:
 			list = below
 		case c > 0:
 			p.t.f.note(p.t.at, "the counts of %d units below %q are not used, because they are fewer than those of %q", len(below), id, id)

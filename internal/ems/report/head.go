@@ -13,7 +13,8 @@ import (
 // Words of reports.
 const (
 	notResults = "TEST — NOT RESULTS"
-	withheld   = "withheld" // in place of a count
+	withheld   = "withheld"  // in place of a count
+	undivided  = "undivided" // counts without way of voting beside others, in CSV files
 )
 
 // StatusWords is a status as reports say it.

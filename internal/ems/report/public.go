@@ -105,26 +105,31 @@ func (s *summing) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// page writes a report as HTML with a navigation in front of its content.
-func (p *publisher) page(path string, d *page.Document, nav []link) error {
+// page writes a report as HTML with links in front of its content, and others
+// behind it.
+func (p *publisher) page(path string, d *page.Document, front []link, behind ...link) error {
 	var b bytes.Buffer
 	if err := d.WriteHTML(&b); err != nil {
 		return err
 	}
 	head, body, ok := bytes.Cut(b.Bytes(), []byte("<main>\n"))
-	if !ok {
+	body, foot, end := bytes.Cut(body, []byte("</main>\n"))
+	if !ok || !end {
 		return fmt.Errorf("cannot write %s: the page has no place for its links", path)
 	}
 	return p.write(path, func(w io.Writer) error {
-		_, err := w.Write(slices.Concat(head, navigation(nav), []byte("<main>\n"), body))
+		_, err := w.Write(slices.Concat(head, navigation("Files", front), []byte("<main>\n"), body, []byte("</main>\n"), navigation("Contests and precincts", behind), foot))
 		return err
 	})
 }
 
-// navigation is a list of links; paths are ours, titles are text.
-func navigation(links []link) []byte {
+// navigation is a list of links; label and paths are ours, titles are text.
+func navigation(label string, links []link) []byte {
+	if len(links) == 0 {
+		return nil
+	}
 	var b strings.Builder
-	b.WriteString("<nav aria-label=\"Files\">\n<ul>\n")
+	b.WriteString("<nav aria-label=\"" + label + "\">\n<ul>\n")
 	for _, l := range links {
 		fmt.Fprintf(&b, "<li><a href=\"%s\">%s</a></li>\n", l.path, html.EscapeString(l.title))
 	}
@@ -202,15 +207,15 @@ func (p *publisher) canvass() error {
 
 // index writes the summary with links to everything else.
 func (p *publisher) index() error {
-	links := slices.Clone(p.links)
+	var pages []link
 	for i := range p.v.r.Contests {
-		links = append(links, link{contestPath(i), "Contest: " + p.v.title(&p.v.r.Contests[i])})
+		pages = append(pages, link{contestPath(i), "Contest: " + p.v.title(&p.v.r.Contests[i])})
 	}
 	for i, g := range p.v.precincts {
-		links = append(links, link{precinctPath(i), "Precinct: " + g.Name})
+		pages = append(pages, link{precinctPath(i), "Precinct: " + g.Name})
 	}
-	links = append(links, link{"results.json", "Results for programs (NIST SP 1500-100, JSON)"}, link{"results.xml", "Results for programs (NIST SP 1500-100, XML)"}, link{"README.txt", "About these files"}, link{"SHA256SUMS", "Digests of all files"})
-	return p.page("index.html", p.summary.Document, links)
+	links := append(slices.Clone(p.links), link{"results.json", "Results for programs (NIST SP 1500-100, JSON)"}, link{"results.xml", "Results for programs (NIST SP 1500-100, XML)"}, link{"README.txt", "About these files"}, link{"SHA256SUMS", "Digests of all files"})
+	return p.page("index.html", p.summary.Document, links, pages...)
 }
 
 func contestPath(i int) string { return fmt.Sprintf("contests/contest-%04d.html", i+1) }

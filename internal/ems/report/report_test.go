@@ -185,6 +185,56 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// The canvass of a precinct has what was cast in its units, by way of voting.
+func TestCanvassNumbers(t *testing.T) {
+	r := maple(t)
+	units := map[string][]string{"p1": {"p1"}, "p2": {"p2a", "p2b"}}
+	_, rows := csvOf(t, made(t, PrecinctCanvass, r))
+	n := 0
+	for _, row := range rows {
+		c := &r.Contests[slices.IndexFunc(r.Contests, func(c results.Contest) bool { return c.ID == row["contest_id"] })]
+		want := c.Sum(func(l *results.Line) bool {
+			return slices.Contains(units[row["precinct_id"]], l.UnitID) && (row["method"] == results.Total || l.Type == row["method"] || row["method"] == "undivided" && l.Type == results.Total)
+		})
+		if got := of(c, want, row["choice_id"]); got != row["votes"] {
+			t.Errorf("%v, want %s", row, got)
+		}
+		n++
+	}
+	if want := (20+9*3+20-3+9*3-3)*5 + 6; n != want { // options and other counts in two precincts; the council in one
+		t.Errorf("%d rows, want %d", n, want)
+	}
+}
+
+func TestRoundsTable(t *testing.T) {
+	rows := table(t, htmlOf(t, made(t, RankedRounds, maple(t))), "Mayor: rounds")
+	want := [][]string{{"Choice", "Round 1", "Round 2"}, {"Gil", "150", "151"}, {"Hal", "120.5", "199.75 elected"}, {"Ida", "80.25 eliminated", "–"}, {"Threshold", "200", "200"}, {"Inactive: exhausted choices", "3", ""}}
+	if len(rows) != len(want) {
+		t.Fatalf("%q", rows)
+	}
+	for i := range want {
+		if !slices.Equal(rows[i], want[i]) {
+			t.Errorf("%q, want %q", rows[i], want[i])
+		}
+	}
+}
+
+// Decided names and what is left of the written votes.
+func TestWriteInsTable(t *testing.T) {
+	r := maple(t)
+	written := r.Contests[0].Total().Votes[2]
+	_, rows := csvOf(t, made(t, WriteIns, r))
+	want := map[string]int64{"Zoe Zeta": written - 1, "Other written votes": 1, "All written votes": written}
+	if len(rows) != len(want) {
+		t.Fatalf("%v", rows)
+	}
+	for _, row := range rows {
+		if row["votes"] != fmt.Sprint(want[row["name"]]) {
+			t.Errorf("%v", row)
+		}
+	}
+}
+
 // of is a count of a line by the word of the CSV.
 func of(c *results.Contest, l results.Line, choice string) string {
 	switch choice {
@@ -244,13 +294,15 @@ func TestStatementTable(t *testing.T) {
 	r := maple(t)
 	c := &r.Contests[0]
 	rows := table(t, htmlOf(t, made(t, StatementOfVotes, r)), "President: votes by precinct")
-	if len(rows) != 4 || !slices.Equal(rows[0], []string{"Precinct", "Ballots", "Ann Alpha / Ben Beta (RED)", "=Cy Gamma (BLU, RED)", "Write-in", "Overvotes", "Undervotes"}) {
+	if len(rows) != 6 || !slices.Equal(rows[0], []string{"Precinct", "Ballots", "Ann Alpha / Ben Beta (RED)", "=Cy Gamma (BLU, RED)", "Write-in", "Overvotes", "Undervotes"}) {
 		t.Fatalf("%q", rows)
 	}
 	in := c.In(r.Precincts())
 	total := c.Total()
-	for i, l := range append(in, &total) {
-		want := []string{[]string{"Precinct 1", "Precinct 2 & 3", "Total"}[i]}
+	by := c.ByUnit()
+	a, b := by["p2a"], by["p2b"]
+	for i, l := range append(in, &a, &b, &total) {
+		want := []string{[]string{"Precinct 1", "Precinct 2 & 3", "of which Precinct 2A", "of which Precinct 2B", "Total"}[i]}
 		for _, n := range append(append([]int64{l.Ballots}, l.Votes...), l.Overvotes, l.Undervotes) {
 			want = append(want, count(n))
 		}
@@ -307,6 +359,27 @@ func TestNamesAreText(t *testing.T) {
 	}
 	if !strings.Contains(b.String(), "'=Cy Gamma") || regexp.MustCompile(`(^|,)=`).MatchString(b.String()) {
 		t.Error("a name is a formula")
+	}
+}
+
+// What cannot be seen, and so could deceive, is refused in every form.
+func TestInvisibleTextIsRefused(t *testing.T) {
+	r := maple(t)
+	r.Contests[0].Options[0].Name = "Ann\u202eahplA"
+	p := made(t, Summary, r)
+	if err := p.WriteHTML(io.Discard); err == nil {
+		t.Error("HTML with a mark of direction")
+	}
+	if err := p.WritePDF(io.Discard); err == nil {
+		t.Error("PDF with a mark of direction")
+	}
+}
+
+// The shares of the ways of voting.
+func TestTurnoutByMethod(t *testing.T) {
+	rows := table(t, htmlOf(t, made(t, Turnout, maple(t))), "Ballots by voting method")
+	if !slices.Equal(rows[1], []string{"Election Day", "360", "60.91 %", "40.00 %"}) || !slices.Equal(rows[5], []string{"Total", "591", "100.00 %", "65.67 %"}) {
+		t.Errorf("%q", rows)
 	}
 }
 

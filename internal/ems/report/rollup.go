@@ -77,7 +77,7 @@ var (
 // same must agree in its rules. The status is the least complete one. The sums
 // of the whole are those of its parts, which is checked.
 func RollUp(sources []Source, opt RollUpOptions) (*results.Results, *Reconciliation, error) {
-	u := &roller{opt: opt, rec: &Reconciliation{}, units: map[string]bool{}, counted: map[string]string{}, contests: map[string]int{}, parties: map[string]bool{}}
+	u := &roller{opt: opt, rec: &Reconciliation{}, units: map[string]int{}, districts: map[string]int{}, groups: map[group]int{}, counted: map[string]string{}, contests: map[string]int{}, parties: map[string]bool{}}
 	out, err := u.roll(sources)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot put the reports together: %w", err)
@@ -87,13 +87,15 @@ func RollUp(sources []Source, opt RollUpOptions) (*results.Results, *Reconciliat
 
 // roller puts reports together.
 type roller struct {
-	opt      RollUpOptions
-	rec      *Reconciliation
-	out      *results.Results
-	units    map[string]bool   // of the whole
-	counted  map[string]string // unit in which votes are counted, by identity: its source
-	contests map[string]int    // how often a contest of the whole was found, by source
-	parties  map[string]bool
+	opt       RollUpOptions
+	rec       *Reconciliation
+	out       *results.Results
+	units     map[string]int    // places of the whole's units, by identifier
+	districts map[string]int    // the same, by OCD identifier
+	groups    map[group]int     // the same, of units that only group others
+	counted   map[string]string // unit in which votes are counted, by identity: its source
+	contests  map[string]int    // how often a contest of the whole was found, by source
+	parties   map[string]bool
 }
 
 func (u *roller) roll(sources []Source) (*results.Results, error) {
@@ -109,7 +111,7 @@ func (u *roller) roll(sources []Source) (*results.Results, error) {
 		return nil, errors.New("the whole has contests of its own: they come from the sources")
 	}
 	for i := range whole.Units {
-		u.units[whole.Units[i].ID] = true
+		u.know(i, false)
 	}
 	for _, p := range whole.Parties {
 		u.parties[p.ID] = true
@@ -157,10 +159,11 @@ func (u *roller) newest(sources []Source) ([]Source, error) {
 			continue
 		}
 		old, next := list[i], s
-		if old.Results.Sequence == next.Results.Sequence {
+		order := newer(old.Results, next.Results)
+		if order == 0 {
 			return nil, fmt.Errorf("%w: two reports of %s have the number %d", ErrOverlap, s.Name, s.Results.Sequence)
 		}
-		if next.Results.Sequence < old.Results.Sequence {
+		if order < 0 {
 			old, next = next, old
 		}
 		list[i] = next
@@ -172,6 +175,15 @@ func (u *roller) newest(sources []Source) ([]Source, error) {
 		}
 	}
 	return list, nil
+}
+
+// newer is above 0 when b is newer than a: by number, or by time where neither
+// has a number.
+func newer(a, b *results.Results) int {
+	if a.Sequence == 0 && b.Sequence == 0 {
+		return b.GeneratedAt.Compare(a.GeneratedAt)
+	}
+	return cmp.Compare(b.Sequence, a.Sequence)
 }
 
 // status is the least complete status of the parts.
@@ -231,8 +243,9 @@ func counting(r *results.Results) map[string]bool {
 }
 
 // addUnits puts a report's units into the whole. Units that only group others
-// are one when they have the same OCD identifier, or the same identifier, type
-// and name. Units with counts may come from one source alone.
+// are one when they have the same OCD identifier, or, of a type that may lie in
+// several counties, the same identifier, type and name. Units with counts may
+// come from one source alone.
 func (u *roller) addUnits(s *Source, names *renames) error {
 	counts := counting(s.Results)
 	scope := s.Results.ScopeID
@@ -264,39 +277,60 @@ func (u *roller) addUnits(s *Source, names *renames) error {
 
 // place finds or makes the unit of the whole that stands for a source's.
 func (u *roller) place(s *Source, x *results.Unit, counts bool) string {
-	for i := range u.out.Units {
-		y := &u.out.Units[i]
-		group := !counts && x.OCDID == y.OCDID && x.ID == y.ID && x.Type == y.Type && same(x.Name, y.Name)
-		if group || x.OCDID != "" && x.OCDID == y.OCDID {
-			if len(y.Ballots) == 0 {
-				y.Ballots = slices.Clone(x.Ballots)
-			}
-			if y.Registered == nil {
-				y.Registered = x.Registered
-			}
-			return y.ID
+	at, ok := u.districts[x.OCDID]
+	if !ok && !counts {
+		at, ok = u.groups[groupOf(x)]
+	}
+	if ok {
+		y := &u.out.Units[at]
+		if len(y.Ballots) == 0 {
+			y.Ballots = slices.Clone(x.Ballots)
 		}
-	}
-	id := x.ID
-	if u.units[id] {
-		id = s.Name + "/" + x.ID
-	}
-	for u.units[id] {
-		id += "'"
+		if y.Registered == nil {
+			y.Registered = x.Registered
+		}
+		return y.ID
 	}
 	y := *x
-	y.ID, y.Within = id, nil
-	y.Ballots = slices.Clone(x.Ballots)
+	if _, taken := u.units[y.ID]; taken {
+		y.ID = s.Name + "/" + x.ID
+	}
+	for _, taken := u.units[y.ID]; taken; _, taken = u.units[y.ID] {
+		y.ID += "'"
+	}
+	y.Within, y.Ballots = nil, slices.Clone(x.Ballots)
 	u.out.Units = append(u.out.Units, y)
-	u.units[id] = true
-	return id
+	u.know(len(u.out.Units)-1, counts)
+	return y.ID
+}
+
+// group is what units have in common that are one and only group others.
+type group struct{ id, ocd, kind, name string }
+
+func groupOf(x *results.Unit) group {
+	return group{x.ID, x.OCDID, x.Type, strings.ToLower(strings.Join(strings.Fields(x.Name), " "))}
+}
+
+// wider are the types of units that may lie in several counties: of others, two
+// of the same name are two.
+const wider = " country state congressional state-house state-senate judicial school special utility water "
+
+// know remembers where a unit of the whole is.
+func (u *roller) know(i int, counts bool) {
+	x := &u.out.Units[i]
+	u.units[x.ID] = i
+	if x.OCDID != "" {
+		u.districts[x.OCDID] = i
+	}
+	if !counts && strings.Contains(wider, " "+x.Type+" ") {
+		u.groups[groupOf(x)] = i
+	}
 }
 
 // within puts a unit below those it is within, and a source's scope below the
 // whole.
 func (u *roller) within(s *Source, x *results.Unit, scope string, names *renames) {
-	i := slices.IndexFunc(u.out.Units, func(y results.Unit) bool { return y.ID == names.units[x.ID] })
-	y := &u.out.Units[i]
+	y := &u.out.Units[u.units[names.units[x.ID]]]
 	add := func(id string) {
 		if id != y.ID && !slices.Contains(y.Within, id) {
 			y.Within = append(slices.Clone(y.Within), id)
@@ -344,21 +378,21 @@ func same(a, b string) bool {
 // sums checks that the whole has the votes and ballots of its parts.
 func (u *roller) sums(list []Source) error {
 	var votes, ballots int64
-	var hidden bool
+	var hidden, secret bool // ballots, votes
 	for _, s := range list {
 		b := s.Results.Ballots()[results.Total]
 		ballots, hidden = ballots+b.Count, hidden || b.Suppressed
 		for i := range s.Results.Contests {
 			t := s.Results.Contests[i].Total()
 			votes += t.Cast() + t.Overvotes + t.Undervotes
-			hidden = hidden || t.Suppressed
+			secret = secret || t.Suppressed
 		}
 	}
 	for i := range u.out.Contests {
 		t := u.out.Contests[i].Total()
 		votes -= t.Cast() + t.Overvotes + t.Undervotes
 	}
-	if b := u.out.Ballots()[results.Total]; !hidden && (votes != 0 || ballots != b.Count) {
+	if b := u.out.Ballots()[results.Total]; !secret && votes != 0 || !hidden && ballots != b.Count {
 		return fmt.Errorf("%w: the whole has %d ballots and its parts %d, and %d votes differ", results.ErrContradiction, b.Count, ballots, votes)
 	}
 	return nil

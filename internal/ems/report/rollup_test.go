@@ -82,6 +82,22 @@ func TestRollUp(t *testing.T) {
 	}
 }
 
+// Precincts of two counties that have the same identifier and name are two.
+func TestRollUpKeepsPrecinctsApart(t *testing.T) {
+	maple, oak := part("Maple", "maple", 10, 20), part("Oak", "oak", 7, 1)
+	for _, s := range []Source{maple, oak} {
+		s.Results.Units = append(s.Results.Units, results.Unit{ID: "p2", Name: "Precinct 2", Type: "precinct", Within: []string{s.Results.ScopeID}})
+		s.Results.Units[2].Type, s.Results.Units[2].Within = "split-precinct", []string{"p2"}
+	}
+	r, _, err := RollUp([]Source{maple, oak}, newState())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if groups := r.Precincts(); len(groups) != 2 || groups[0].ID != "p2" || groups[1].ID != "Oak/p2" {
+		t.Errorf("%+v", groups)
+	}
+}
+
 func TestRollUpReplaces(t *testing.T) {
 	old, newer := part("Maple", "maple", 10, 20), part("Maple", "maple", 11, 20)
 	newer.Results.Sequence = 2
@@ -98,6 +114,17 @@ func TestRollUpReplaces(t *testing.T) {
 		if r.Contests[0].Total().Votes[0] != 11 || r.Status != results.UnofficialPartial || len(rec.Missing) != 1 {
 			t.Errorf("%+v, %s", r.Contests[0].Total(), r.Status)
 		}
+	}
+}
+
+// Reports of others have no number of ours: the time decides.
+func TestRollUpReplacesByTime(t *testing.T) {
+	old, later := part("Maple", "maple", 10, 20), part("Maple", "maple", 11, 20)
+	old.Results.Sequence, later.Results.Sequence = 0, 0
+	later.Results.GeneratedAt = later.Results.GeneratedAt.Add(time.Hour)
+	r, rec, err := RollUp([]Source{later, old}, newState())
+	if err != nil || len(rec.Replaced) != 1 || r.Contests[0].Total().Votes[0] != 11 {
+		t.Errorf("%v %+v", err, rec)
 	}
 }
 

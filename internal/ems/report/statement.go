@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strconv"
 
 	"sallyport/internal/ems/page"
@@ -8,8 +9,8 @@ import (
 )
 
 // StatementOfVotes is the Statement of Votes Cast: for each contest the counts
-// of every precinct for every option, with totals. Splits are added up to their
-// precincts; the CSV has them one by one.
+// of every precinct for every option, with totals. Splits stand below their
+// precinct, which is their sum; the CSV has them alone.
 func StatementOfVotes(r *results.Results, opt Options) (*Report, error) {
 	v, err := look(r, opt)
 	if err != nil {
@@ -55,9 +56,20 @@ func row(name string, l *results.Line) page.Row {
 func (v *view) statement(c *results.Contest) *page.Table {
 	t := &page.Table{Caption: v.title(c) + ": votes by precinct", HeaderColumns: 1, Landscape: len(c.Options) > 5,
 		Columns: v.optionColumns(c, page.Column{Header: "Precinct"})}
+	by := c.ByUnit()
 	for i, l := range c.In(v.precincts) {
-		if l != nil {
-			t.Rows = append(t.Rows, row(v.precincts[i].Name, l))
+		if l == nil {
+			continue
+		}
+		g := &v.precincts[i]
+		t.Rows = append(t.Rows, row(g.Name, l))
+		if len(g.Units) < 2 {
+			continue
+		}
+		for _, id := range g.Units {
+			if part, ok := by[id]; ok {
+				t.Rows = append(t.Rows, row("of which "+first(v.units[id].Name, id), &part))
+			}
 		}
 	}
 	total := c.Total()
@@ -129,7 +141,7 @@ func (v *view) byMethod(p *Report, c *results.Contest) *page.Table {
 		}
 	}
 	if l, ok := by[results.Total]; ok && len(by) > 1 {
-		add("undivided", "Not divided by voting method", &l, false)
+		add(undivided, "Not divided by voting method", &l, false)
 	}
 	total := c.Total()
 	add(results.Total, "Total", &total, true)
@@ -177,7 +189,25 @@ func Turnout(r *results.Results, opt Options) (*Report, error) {
 	}
 	add("", "Total", r.Ballots(), r.Whole(), true)
 	p.add(page.Heading{Level: 1, Text: "Precincts"}, t)
+	if len(v.methods) > 0 {
+		p.add(page.Heading{Level: 1, Text: "Voting methods"}, v.turnoutByMethod())
+	}
 	return p, nil
+}
+
+// turnoutByMethod is each way of voting as a share of ballots and of voters.
+func (v *view) turnoutByMethod() *page.Table {
+	t := &page.Table{Caption: "Ballots by voting method", HeaderColumns: 1, Columns: []page.Column{{Header: "Voting Method"}, {Header: "Ballots", Align: page.Right},
+		{Header: "Percent of Ballots", Align: page.Right}, {Header: "Percent of Registered Voters", Align: page.Right}}}
+	by, whole := v.r.Ballots(), v.r.Whole()
+	for _, kind := range append(slices.Clone(v.methods), results.Total) {
+		b, shares := by[kind], []string{"", ""}
+		if !b.Suppressed && !whole.Suppressed {
+			shares = []string{percent(b.Count, whole.Ballots), percent(b.Count, whole.Registered)}
+		}
+		t.Rows = append(t.Rows, page.Row{Cells: append([]string{methodWords(kind), ballots(b.Count, b.Suppressed)}, shares...), Total: kind == results.Total})
+	}
+	return t
 }
 
 // ballotsOf is the ballots of a precinct by way of voting.

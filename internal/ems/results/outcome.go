@@ -83,6 +83,8 @@ func (c *Contest) decide(t *Line) Outcome {
 		return c.question(t)
 	case c.Variation == "super-majority" && c.Threshold.Den == 0:
 		return unknown("the super-majority that is needed is not said")
+	case c.VotesAllowed > 1 && c.needed().Den > 0 && t.Partial:
+		return unknown("from how many ballots the votes are is not known")
 	}
 	return c.most(t)
 }

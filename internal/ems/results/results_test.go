@@ -186,6 +186,7 @@ func TestOutcomes(t *testing.T) {
 		"retained":                {kind(contest(1, 8, 7), model.Retention), Retained, "A", "", 0},
 		"not retained":            {kind(contest(1, 6, 7), model.Retention), NotRetained, "", "", 0},
 		"super-majority unsaid":   {with(contest(1, 8, 7), func(c *Contest) { c.Variation = "super-majority" }), Unknown, "", "", 0},
+		"share of how many":       {with(threshold(contest(2, 8, 7), 1, 4, false), func(c *Contest) { c.VotesAllowed, c.Lines[0].Partial, c.Lines[0].Ballots = 2, true, 0 }), Unknown, "", "", 0},
 		"borda":                   {with(contest(1, 8, 7), func(c *Contest) { c.Variation = "borda" }), Unknown, "", "", 0},
 		"straight party":          {kind(contest(1, 8, 7), model.StraightParty), NoDecision, "", "", 0},
 		"write-in wins":           {writeIn(contest(1, 5, 3, 9), NameVotes{"Zoe", 7}, NameVotes{"Max", 1}), Unknown, "Zoe", "", 0},
@@ -244,7 +245,10 @@ func random(rnd *rand.Rand) *Results {
 					l.Undervotes++
 				}
 			}
-			c.Lines = append(c.Lines, l)
+			if c.Lines = append(c.Lines, l); rnd.Intn(5) == 0 {
+				l.Type, l.Votes = []string{k, Total}[rnd.Intn(2)], slices.Clone(l.Votes)
+				c.Manual = append(c.Manual, l)
+			}
 			unit.Ballots = append(unit.Ballots, Ballots{Type: k, Count: l.Ballots})
 		}
 		r.Units = append(r.Units, unit)
@@ -256,9 +260,10 @@ func random(rnd *rand.Rand) *Results {
 // equations are what a reader of the published results can write down about
 // the withheld lines: one for each published sum.
 func equations(c *Contest) (unknowns int, rows [][]*big.Rat) {
+	lines := slices.Concat(c.Lines, c.Manual)
 	at := map[int]int{}
-	for i := range c.Lines {
-		if c.Lines[i].Suppressed {
+	for i := range lines {
+		if lines[i].Suppressed {
 			at[i] = len(at)
 		}
 	}
@@ -270,7 +275,7 @@ func equations(c *Contest) (unknowns int, rows [][]*big.Rat) {
 		for i := range row {
 			row[i] = new(big.Rat)
 		}
-		for i, l := range c.Lines {
+		for i, l := range lines {
 			if n, ok := at[i]; ok && (s.UnitID == "" || s.UnitID == l.UnitID) && (s.Type == Total || s.Type == l.Type) {
 				row[n].SetInt64(1)
 			}
@@ -342,12 +347,18 @@ func TestWithheldCountsCannotBeComputed(t *testing.T) {
 		out, err := Suppress(r, least)
 		if err != nil {
 			cells := map[string]int64{}
-			for _, l := range r.Contests[0].Lines {
+			for _, l := range slices.Concat(r.Contests[0].Lines, r.Contests[0].Manual) {
 				if l.Ballots > 0 {
 					cells[l.UnitID+l.Type] = l.Ballots
 				}
 			}
-			if !errors.Is(err, ErrExposed) || len(cells) > 1 {
+			units := map[string]bool{} // cells of the table of ballots, which has no manual tallies
+			for _, l := range r.Contests[0].Lines {
+				if l.Ballots > 0 {
+					units[l.UnitID+l.Type] = true
+				}
+			}
+			if !errors.Is(err, ErrExposed) || len(cells) > 1 && len(units) > 1 {
 				t.Fatalf("%v: %+v", err, r.Contests[0].Lines)
 			}
 			refused++
@@ -359,7 +370,8 @@ func TestWithheldCountsCannotBeComputed(t *testing.T) {
 		}
 		for i, l := range c.Lines {
 			was := r.Contests[0].Lines[i]
-			if was.Ballots > 0 && was.Ballots < least && !l.Suppressed {
+			manual := slices.ContainsFunc(c.Manual, func(m Line) bool { return m.UnitID == l.UnitID && m.Type == l.Type })
+			if was.Ballots > 0 && was.Ballots < least && !l.Suppressed && !manual {
 				t.Fatalf("%d ballots are shown: %+v", was.Ballots, c.Lines)
 			}
 			if l.Suppressed && (l.Ballots != 0 || l.sum() != 0) || !l.Suppressed && !cmp.Equal(l, was) {

@@ -160,7 +160,7 @@ func TestWhatADocumentIsMustBeSaid(t *testing.T) {
 	_, _, err := r.ReadDocument(context.Background(), "d", strings.NewReader(tinyReport), ReadOptions{Format: ERR})
 	wantFinding(t, err, verdict.ContentInvalid, "rule format", "SP 1500-103", "SP 1500-100")
 	_, _, err = r.ReadDocument(context.Background(), "d", bytes.NewReader(bytes.Repeat([]byte(" "), MaxDocument+1)), ReadOptions{})
-	wantFinding(t, err, verdict.OverLimit, "64 MiB")
+	wantFinding(t, err, verdict.OverLimit, "128 MiB")
 	mine := errors.New("no cable")
 	if _, _, err = r.ReadDocument(context.Background(), "d", failing{mine}, ReadOptions{}); !errors.Is(err, mine) {
 		t.Error(err)

@@ -14,7 +14,7 @@ import (
 )
 
 // MaxDocument is the most bytes of a document that is read whole.
-const MaxDocument = 64 << 20
+const MaxDocument = 128 << 20
 
 // ReadOptions says what [Reader.ReadDocument] is given. The zero value finds
 // out format and encoding, and is strict.

@@ -105,8 +105,12 @@ func (s *summing) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// page writes a report as HTML with links in front of its content, and others
-// behind it.
+// fewLinks is how many links may stand in front of a page's content: results come
+// first.
+const fewLinks = 3
+
+// page writes a report as HTML with links in front of its content, if they are
+// few, and others behind it.
 func (p *publisher) page(path string, d *page.Document, front []link, behind ...link) error {
 	var b bytes.Buffer
 	if err := d.WriteHTML(&b); err != nil {
@@ -117,8 +121,12 @@ func (p *publisher) page(path string, d *page.Document, front []link, behind ...
 	if !ok || !end {
 		return fmt.Errorf("cannot write %s: the page has no place for its links", path)
 	}
+	before, after := navigation("Files", front), []byte(nil)
+	if len(front) > fewLinks {
+		before, after = after, before
+	}
 	return p.write(path, func(w io.Writer) error {
-		_, err := w.Write(slices.Concat(head, navigation("Files", front), []byte("<main>\n"), body, []byte("</main>\n"), navigation("Contests and precincts", behind), foot))
+		_, err := w.Write(slices.Concat(head, before, []byte("<main>\n"), body, []byte("</main>\n"), after, navigation("Contests and precincts", behind), foot))
 		return err
 	})
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sallyport/internal/ems"
+	"sallyport/internal/ems/report"
+	"sallyport/internal/ems/results"
 	"sallyport/internal/testcounty"
 )
 
@@ -36,6 +38,7 @@ const (
 	wantedImport   = 0.4 // of a bare walk over the tokens
 	wantedTotals   = 2 * time.Second
 	wantedRecount  = 4 * time.Second
+	wantedReport   = 2 * time.Second
 	wantedBallot   = 250       // bytes of the database
 	wantedCountyRS = 256 << 20 // bytes of memory
 )
@@ -70,14 +73,14 @@ func (b *bench) county(n int) (err error) {
 	if err != nil {
 		return err
 	}
-	results := map[string]countyResult{}
-	for _, part := range []string{"walk", "import", "totals", "recount"} {
+	measured := map[string]countyResult{}
+	for _, part := range []string{"walk", "import", "totals", "recount", "report"} {
 		r, err := c.measure(part)
 		if err != nil {
 			return fmt.Errorf("election core, %s: %w", part, err)
 		}
 		fmt.Printf("election core, %s: %.2f s, peak resident memory %d MiB\n", part, r.Spent.Seconds(), r.Memory>>20)
-		results[part] = r
+		measured[part] = r
 	}
 	db, err := os.Stat(filepath.Join(dir, "ems.db"))
 	if err != nil {
@@ -86,12 +89,13 @@ func (b *bench) county(n int) (err error) {
 	const sqlite = "sqlite3, one row a mark, group by"
 	mb, million := float64(c.Size)/1e6, float64(n)/1e6
 	b.rows = append(b.rows,
-		row{what: fmt.Sprintf("import of %d cast vote records (%.0f MB)", n, mb), ours: results["import"].Spent, peer: "bare walk over the tokens", theirs: results["walk"].Spent, amount: mb, unit: "MB/s", wantedAt: wantedImport},
-		row{what: "tally from subtotals, all contests by precinct and method", ours: results["totals"].Spent, peer: sqlite, theirs: peer, amount: million, unit: "M ballots/s", wantedRate: million / wantedTotals.Seconds()},
-		row{what: "full recount with all checks", ours: results["recount"].Spent, peer: sqlite, theirs: peer, amount: million, unit: "M ballots/s", wantedRate: million / wantedRecount.Seconds()})
+		row{what: fmt.Sprintf("import of %d cast vote records (%.0f MB)", n, mb), ours: measured["import"].Spent, peer: "bare walk over the tokens", theirs: measured["walk"].Spent, amount: mb, unit: "MB/s", wantedAt: wantedImport},
+		row{what: "tally from subtotals, all contests by precinct and method", ours: measured["totals"].Spent, peer: sqlite, theirs: peer, amount: million, unit: "M ballots/s", wantedRate: million / wantedTotals.Seconds()},
+		row{what: "full recount with all checks", ours: measured["recount"].Spent, peer: sqlite, theirs: peer, amount: million, unit: "M ballots/s", wantedRate: million / wantedRecount.Seconds()})
+	b.rows = append(b.rows, row{what: fmt.Sprintf("summary, statement of votes and NIST report of %d precincts", countyPrecincts), ours: measured["report"].Spent, peer: sqlite, theirs: peer, amount: 1, unit: "reports/s", wantedRate: 1 / wantedReport.Seconds()})
 	b.notes = append(b.notes,
 		fmt.Sprintf("election core: %d bytes of database a ballot (≤ %d wanted), peak resident memory of the import %d MiB (≤ %d wanted)",
-			db.Size()/int64(n), wantedBallot, results["import"].Memory>>20, wantedCountyRS>>20),
+			db.Size()/int64(n), wantedBallot, measured["import"].Memory>>20, wantedCountyRS>>20),
 		fmt.Sprintf("election core: the peer has %d ballots, its time is taken %d times", n/peerPart, peerPart))
 	return nil
 }
@@ -154,15 +158,56 @@ func countyPart(part string) error {
 	if err := json.Unmarshal([]byte(os.Args[1]), &c); err != nil {
 		return err
 	}
-	do := map[string]func() error{"walk": c.walk, "import": c.imports, "totals": c.totals, "recount": c.recount}[part]
+	do := map[string]func() (time.Duration, error){"walk": spentOn(c.walk), "import": spentOn(c.imports), "totals": spentOn(c.totals), "recount": spentOn(c.recount), "report": c.report}[part]
 	if do == nil {
 		return fmt.Errorf("no part %q", part)
 	}
-	started := time.Now()
-	if err := do(); err != nil {
+	spent, err := do()
+	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(countyResult{Spent: time.Since(started)})
+	return json.NewEncoder(os.Stdout).Encode(countyResult{Spent: spent})
+}
+
+func spentOn(do func() error) func() (time.Duration, error) {
+	return func() (time.Duration, error) {
+		started := time.Now()
+		err := do()
+		return time.Since(started), err
+	}
+}
+
+// report times the summary, the statement of votes cast and the NIST report of
+// results that were counted before.
+func (c *countyFiles) report() (spent time.Duration, err error) {
+	core, err := ems.Open(filepath.Join(c.Dir, "ems.db"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, core.Close()) }()
+	ctx := context.Background()
+	if _, err := core.SetStatus(ctx, testcounty.ID, results.UnofficialComplete, ems.By{Who: "bench", Why: "bench"}, ""); err != nil {
+		return 0, err
+	}
+	r, err := core.Results(ctx, testcounty.ID)
+	if err != nil {
+		return 0, err
+	}
+	started := time.Now()
+	for _, form := range []func(*results.Results, report.Options) (*report.Report, error){report.Summary, report.StatementOfVotes} {
+		p, err := form(r, report.Options{})
+		if err != nil {
+			return 0, err
+		}
+		if err := p.WriteHTML(io.Discard); err != nil {
+			return 0, err
+		}
+	}
+	doc, err := report.ERR(r, report.Options{})
+	if err == nil {
+		err = doc.WriteJSON(io.Discard)
+	}
+	return time.Since(started), err
 }
 
 // walk reads the tokens of the records and nothing else.

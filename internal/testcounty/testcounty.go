@@ -146,7 +146,7 @@ func newGenerator(c County) *generator {
 // begin starts a ballot and returns its precinct and voting method.
 func (g *generator) begin(ballot int) (precinct, method int) {
 	b := g.batch(ballot)
-	return b % g.Precincts, b / g.Precincts % len(methods)
+	return b % g.Precincts, (b + b/g.Precincts) % len(methods)
 }
 
 // choice returns the option that the ballot marks in a contest, or -1: one

@@ -224,7 +224,7 @@ func TestNothingIsDoneWithoutTheLog(t *testing.T) {
 		wiring.OpResults:     wiring.ResultsArgs{ElectionArgs: wiring.ElectionArgs{ElectionID: decides.ElectionID}, Form: "html"}})
 	for _, op := range []string{wiring.OpLogProve, wiring.OpLogPeers, wiring.OpLogBundle, wiring.OpMediaList, wiring.OpMediaShow, wiring.OpStatus, wiring.OpWatch, wiring.OpSealAgain, wiring.OpQuarantineList, wiring.OpQuarantineShow, wiring.OpLogShow,
 		wiring.OpTrustShow, wiring.OpTrustDelivery, wiring.OpTrustRoot, wiring.OpTrustIdentity, wiring.OpTrustKey, wiring.OpAuthorityKey,
-		wiring.OpAuthorityStatus, wiring.OpElections, wiring.OpTally, wiring.OpEMSStatus, wiring.OpWriteIns} {
+		wiring.OpAuthorityStatus, wiring.OpElections, wiring.OpTally, wiring.OpBreakdown, wiring.OpEMSStatus, wiring.OpWriteIns} {
 		tried[op] = true // these only read
 	}
 	for _, op := range operations(t) {

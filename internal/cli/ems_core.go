@@ -20,6 +20,7 @@ type core interface {
 	Standing(ctx context.Context, electionID string) (*ems.Standing, error)
 	Tally(ctx context.Context, electionID string) (*ems.Tally, error)
 	Totals(ctx context.Context, electionID string) (*ems.Tally, error)
+	Breakdown(ctx context.Context, electionID, by string) ([]ems.Group, error)
 	WriteIns(ctx context.Context, electionID string, open bool) ([]ems.WriteIn, error)
 	ClosePolls(ctx context.Context, electionID string, by ems.By) error
 	SetStatus(ctx context.Context, electionID string, to results.Status, by ems.By, approver string) (ems.StatusChange, error)
@@ -144,6 +145,11 @@ func (c *stationCore) Tally(_ context.Context, id string) (*ems.Tally, error) {
 
 func (c *stationCore) Totals(_ context.Context, id string) (*ems.Tally, error) {
 	return asked[*ems.Tally](c, station.OpTally, station.TallyArgs{ElectionArgs: station.ElectionArgs{ElectionID: id}, Quick: true})
+}
+
+func (c *stationCore) Breakdown(_ context.Context, id, by string) ([]ems.Group, error) {
+	b, err := asked[station.Breakdown](c, station.OpBreakdown, station.BreakdownArgs{ElectionArgs: station.ElectionArgs{ElectionID: id}, By: by})
+	return b.Groups, err
 }
 
 // WriteIns collects the answer, which comes in parts.

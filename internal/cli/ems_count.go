@@ -29,10 +29,14 @@ func (electionsCmd) Run(a *app) error {
 
 type tallyCmd struct {
 	anElection
-	Quick bool `help:"Add up the subtotals that were made when the ballots came in, instead of counting all ballots anew."`
+	Quick bool   `help:"Add up the subtotals that were made when the ballots came in, instead of counting all ballots anew."`
+	By    string `enum:"precinct,split,style,batch,device,method,party," default:"" help:"Break it down by precinct, split, style, batch, device, method or party."`
 }
 
 func (c *tallyCmd) Run(a *app) error {
+	if c.By != "" {
+		return c.breakdown(a)
+	}
 	t, err := aboutElection(a, c.Election, func(k core, id string) (*ems.Tally, error) {
 		if c.Quick {
 			return k.Totals(a.ctx, id)
@@ -45,6 +49,27 @@ func (c *tallyCmd) Run(a *app) error {
 	return a.print(t, func(w io.Writer) {
 		if err := t.WriteTable(w); err != nil {
 			fmt.Fprintln(a.err, "sallyport:", err)
+		}
+	})
+}
+
+func (c *tallyCmd) breakdown(a *app) error {
+	groups, err := aboutElection(a, c.Election, func(k core, id string) ([]ems.Group, error) { return k.Breakdown(a.ctx, id, c.By) })
+	if err != nil {
+		return err
+	}
+	return a.print(station.Breakdown{By: c.By, Groups: groups}, func(w io.Writer) {
+		for _, g := range groups {
+			fmt.Fprintf(w, "%s %s: %s\n", c.By, orDash(verdict.Escape(g.Name)), count(int(g.Ballots), "ballot"))
+			tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
+			for _, x := range g.Contests {
+				fmt.Fprintf(tw, "  %s\t\t\n", verdict.Escape(x.Title))
+				for i, o := range x.Options {
+					fmt.Fprintf(tw, "    %s\t%d\t\n", verdict.Escape(o), x.Votes[i])
+				}
+				fmt.Fprintf(tw, "    overvotes\t%d\t\n    undervotes\t%d\t\n", x.Overvotes, x.Undervotes)
+			}
+			tw.Flush()
 		}
 	})
 }

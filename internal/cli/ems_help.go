@@ -15,6 +15,7 @@ func (tallyCmd) Help() string {
     sallyport ems tally
     sallyport --json ems tally county-2026
     sallyport ems tally --quick          (only adds up the subtotals)
+    sallyport ems tally --by style       (or precinct, split, batch, device, method, party)
 
 Exit status: 0 done, 1 failed (also: the polls are open), 2 usage or no such election, 5 the station is not ready.`
 }

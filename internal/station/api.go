@@ -57,6 +57,7 @@ const (
 
 	OpElections   = "ems.elections"  // NoArgs, Elections
 	OpTally       = "ems.tally"      // TallyArgs, ems.Tally
+	OpBreakdown   = "ems.breakdown"  // BreakdownArgs, Breakdown
 	OpEMSStatus   = "ems.status"     // ElectionArgs, ems.Standing
 	OpWriteIns    = "ems.writeins"   // WriteInsArgs, WriteIns
 	OpClosePolls  = "ems.polls"      // Decides, NoArgs

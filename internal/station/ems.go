@@ -38,6 +38,13 @@ func (d *electionDesk) handle(ctx context.Context, c *control.Call) (any, error)
 		return Elections{Elections: list}, err
 	case OpTally:
 		return with(c, func(a TallyArgs) (any, error) { return d.tally(ctx, a) })
+	case OpBreakdown:
+		return with(c, func(a BreakdownArgs) (any, error) {
+			return about(ctx, d, a.ElectionArgs, func(ctx context.Context, id string) (Breakdown, error) {
+				groups, err := d.core.Breakdown(ctx, id, a.By)
+				return Breakdown{By: a.By, Groups: groups}, err
+			})
+		})
 	case OpEMSStatus:
 		return with(c, func(a ElectionArgs) (any, error) {
 			return about(ctx, d, a, d.core.Standing)

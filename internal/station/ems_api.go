@@ -26,6 +26,18 @@ type TallyArgs struct {
 	Quick bool `json:"quick,omitzero"`
 }
 
+// BreakdownArgs ask for the parts of a tally, by one of [ems.Groups].
+type BreakdownArgs struct {
+	ElectionArgs
+	By string `json:"by"`
+}
+
+// Breakdown are the parts of a tally.
+type Breakdown struct {
+	By     string      `json:"by"`
+	Groups []ems.Group `json:"groups"`
+}
+
 // WriteInsArgs ask for the written names of an election.
 type WriteInsArgs struct {
 	ElectionArgs

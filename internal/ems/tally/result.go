@@ -230,3 +230,25 @@ func (s *Subtotals) Cast(c Cell) int64 {
 	}
 	return 0
 }
+
+// CastByPrecinct returns how many ballots each key of [Subtotals.ByPrecinct] has.
+func (s *Subtotals) CastByPrecinct(of func(Cell) string) map[string]int64 {
+	out := map[string]int64{}
+	for c, r := range s.cells {
+		if k := of(c); k != "" {
+			out[k] += r[0]
+		}
+	}
+	return out
+}
+
+// CastByStyle returns how many ballots each key of [Subtotals.ByStyle] has.
+func (s *Subtotals) CastByStyle(of func(style int) string) map[string]int64 {
+	out := map[string]int64{}
+	for n, r := range s.styles {
+		if k := of(n); k != "" {
+			out[k] += r[0]
+		}
+	}
+	return out
+}

@@ -80,7 +80,11 @@ func (a *app) refuse(problems []define.Problem, format string, args ...any) erro
 
 func showProblems(w io.Writer, list []define.Problem) {
 	for _, p := range list {
-		fmt.Fprintf(w, "  %s: %s\n", p.Severity, printable(p.Error()))
+		text := printable(p.Error()) // which says of a warning that it is one
+		if p.Severity == define.Error {
+			text = "error: " + text
+		}
+		fmt.Fprintf(w, "  %s\n", text)
 	}
 }
 

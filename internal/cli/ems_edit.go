@@ -136,7 +136,17 @@ func (c *emsEditCmd) rebuild(a *app, former, d *election.Definition, edits []def
 	if out == nil { // a draft may have problems: they are shown with it
 		return d, stylesPending, nil
 	}
-	return out, stylesMade, nil
+	return out, madeOrKept(d, out), nil
+}
+
+// madeOrKept says whether making ballot styles made other ones.
+func madeOrKept(before, after *election.Definition) string {
+	a, errA := before.JSON()
+	b, errB := after.JSON()
+	if errA == nil && errB == nil && bytes.Equal(a, b) {
+		return stylesKept
+	}
+	return stylesMade
 }
 
 // changesStyles says whether ballot styles depend on something that is edited.

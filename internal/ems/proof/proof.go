@@ -95,7 +95,7 @@ func (w *writer) proof(s *election.Style, h define.Hash, size page.Size) Proof {
 	b := &page.BallotPage{Title: w.lines(e.Name), Code: fmt.Sprintf("Style %s · %s", s.Code(), h.Code()),
 		QR: qr(e, s, h), Columns: 3, Instructions: w.words(fillOval())}
 	b.About = append(b.About, page.Line{Text: w.unit(e.ScopeID) + ", " + e.StartDate})
-	b.About = append(b.About, page.Line{Text: list(p.Precincts, 12)})
+	b.About = append(b.About, page.Line{Text: "Used in: " + list(p.Precincts, 12)})
 	for _, id := range s.Parties {
 		b.About = append(b.About, w.lines(w.v.Party(id).Name)...)
 	}

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,7 +156,8 @@ func TestEditsKeepTheRuleOfTheStyles(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
 		first = append(first, name)
 	}
-	if want := []string{"Candidate 9", "Candidate 10", "Candidate 11", "'Candidate 99'", "Candidate 9"}; len(first) != 5 || first[3] == first[2] || first[0] != want[0] || first[1] != want[1] {
+	// Both splits of the third precinct have its order.
+	if want := []string{"Candidate 9", "Candidate 10", "Candidate 11", "Candidate 11", "Candidate 99"}; !slices.Equal(first, want) {
 		t.Errorf("the rotation by precinct is lost: %q", first)
 	}
 	edit("style", "remove", "5") // now they are not what a rule makes
@@ -163,8 +165,8 @@ func TestEditsKeepTheRuleOfTheStyles(t *testing.T) {
 		t.Errorf("%v", s)
 	}
 	built := d.do(append([]string{"styles", general, "--build", "--rotation", "by-style"}, d.by()...)...)
-	if len(built["styles"].([]any)) != 5 {
-		t.Errorf("%v", built)
+	if len(built["styles"].([]any)) != 4 { // two precincts have the same contests
+		t.Errorf("%v", built["styles"])
 	}
 	if s := d.do("styles", general, "--diff", "1"); len(s["changes"].([]any)) == 0 {
 		t.Error("no change of styles from the first draft on")
@@ -353,6 +355,23 @@ func TestComparisonFindsWhatWasMiscounted(t *testing.T) {
 			t.Error(out)
 		}
 	}
+	// Scanners give ballots identifiers of their own: then the totals are the test.
+	dir, db := d.file("scanned"), d.file("scanned.db")
+	d.do("deck", "make", primary, "--out", dir)
+	changeRecords(t, dir, func(list []any) []any {
+		for i, x := range list {
+			x.(map[string]any)["UniqueId"] = fmt.Sprintf("scanned-%04d", i)
+		}
+		return list
+	})
+	d.do("deck", "run", primary, dir, "--test-db", db)
+	d.ask(1, "deck", "compare", primary, dir, "--test-db", db)
+	if r := d.do("deck", "compare", primary, dir, "--test-db", db, "--totals"); r["passed"] != true || r["records"] != nil {
+		t.Errorf("%v", r)
+	}
+	if out := d.say(0, "deck", "compare", primary, dir, "--test-db", db, "--totals"); !strings.Contains(out, "PASSED") {
+		t.Error(out)
+	}
 	if s := d.do("deck", "status", primary); len(s["sign_offs"].([]any)) != 0 {
 		t.Errorf("%v", s)
 	}
@@ -454,9 +473,16 @@ func TestProgramming(t *testing.T) {
 	o := office(t)
 	args := strings.Fields(strings.TrimPrefix(p["seal"].(string), "sallyport "))
 	args[slices.Index(args, "STATION")] = "*"
-	if i := slices.Index(args, "--image"); i > 0 {
-		args = slices.Replace(args, i, i+2, "--dry-run")
+	i := slices.Index(args, "--image")
+	args = slices.Replace(args, i, i+2, "--dry-run")
+	if r := at(t, o.Source, args...); r.status != 1 || !strings.Contains(r.err, "does not allow this station") {
+		t.Errorf("the station may not seal ballot packages, and all else is well: %+v", r)
 	}
+	for _, flag := range []string{"--election", "--definition"} {
+		i := slices.Index(args, flag)
+		args = slices.Delete(args, i, i+2)
+	}
+	args[slices.Index(args, "ballot-package")] = "media-set" // which it may
 	if r := at(t, o.Source, args...); r.status != 0 || !strings.Contains(r.out, "proofs/style-1-OAK.pdf") {
 		t.Errorf("%+v", r)
 	}

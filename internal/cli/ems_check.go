@@ -52,6 +52,9 @@ func (c *emsCheckCmd) Run(a *app) error {
 		if !ok {
 			return err
 		}
+		if p.Rule == string(verdict.OverLimit) && c.Definition == "" {
+			p.Text += " (cast vote records of any length are read with --definition)"
+		}
 		r.Problems = append(r.Problems, p)
 	}
 	bad := errorsOf(r.Problems)

@@ -31,7 +31,7 @@ CLASS is unit, party, office, header, contest, candidate or option; columns and 
     sallyport ems --db desk.db edit ID 'candidate remove c-7' 'contest set mayor rotation=yes' \
         --who 'Ann Bell' --why 'withdrawn; by lot'
 
-Words are one edit; arguments of several words each are several. Ballot styles that were made by a rule are made anew by the same rule when the edit can change them, and it is said; with --rotation, --alphabet or --languages by a new one; styles made by hand stay. Then every change is shown. With --base REVISION nothing is changed when there is a newer draft than the one that you looked at.
+Words are one edit; arguments of several words each are several. Ballot styles that were made by a rule are made anew by the same rule when the edit can change them, and it is said; with --rotation, --alphabet or --language by a new one; styles made by hand stay. Then every change is shown. With --base REVISION nothing is changed when there is a newer draft than the one that you looked at.
 
 Exit status: 0 kept, 1 refused (also code stale: somebody else changed it), 2 usage or no such election.`
 }
@@ -139,7 +139,7 @@ Exit status: 0 counted, 1 failed, 2 usage.`
 
 // Help implements kong.HelpProvider.
 func (deckCompareCmd) Help() string {
-	return `Compares every number that the test core counted, and every record, with the deck. The test core must hold the test copy of the very definition in force, and nothing but ballots of the deck.
+	return `Compares every number that the test core counted, and every record, with the deck. Where paper ballots were scanned, the scanners gave them identifiers of their own: compare the totals alone, with --totals. The test core must hold the test copy of the very definition in force, and nothing but ballots of the deck.
 
     sallyport ems --db desk.db deck compare ID deck --test-db test.db --report findings.json
 

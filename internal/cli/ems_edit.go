@@ -22,7 +22,7 @@ func isStale(err error) bool { return errors.Is(err, ems.ErrChanged) }
 type styleRules struct {
 	Rotation  string   `help:"How candidates rotate in contests that do: none, by-style or by-precinct." enum:",none,by-style,by-precinct" default:"" placeholder:"HOW"`
 	Alphabet  string   `help:"The 26 letters in the order that was drawn, by which candidates are sorted before they rotate." placeholder:"LETTERS"`
-	Languages []string `help:"The languages of the ballots, the first one first." placeholder:"TAG"`
+	Languages []string `name:"language" help:"The languages of the ballots, the first one first." placeholder:"TAG"`
 }
 
 func (r *styleRules) given() bool {

@@ -68,7 +68,7 @@ func (c *emsStylesCmd) Run(a *app) error {
 			return control.Failf(control.CodeUsage, "--build keeps a new draft: say who decides it and why, with --who and --why")
 		}
 	case c.given():
-		return control.Failf(control.CodeUsage, "--rotation, --alphabet and --languages say how --build makes the styles")
+		return control.Failf(control.CodeUsage, "--rotation, --alphabet and --language say how --build makes the styles")
 	}
 	for _, file := range []string{c.CSV, c.HTML, c.PDF} {
 		if file != "" {

@@ -298,6 +298,29 @@ func TestCheckKnowsFiles(t *testing.T) {
 	}
 }
 
+// Cast vote records of other systems are read whole, and what departs from a
+// standard or dialect is told.
+func TestCheckKnowsOtherSystems(t *testing.T) {
+	for name, c := range map[string]struct {
+		args    []string
+		status  int
+		is      string
+		records float64
+		says    string
+	}{
+		"a vendor's table":  {[]string{testtool.Shared(t, "arlo", "small-election", "Siletz - cvrs.csv")}, 0, "dialect dominion-csv", 57, "order-in-id"},
+		"near the standard": {[]string{testtool.Shared(t, "nist", "1500-103", "samples", "example_1.xml"), "--lenient"}, 0, "cast vote records (NIST SP 1500-103)", 6, "zone-missing"},
+		"and strictly":      {[]string{testtool.Shared(t, "nist", "1500-103", "samples", "example_1.xml")}, 1, "a document of a common data format", 0, `"line": 245`},
+	} {
+		r := call(t, append([]string{"--json", "ems", "check"}, c.args...)...)
+		doc := document(t, r.out)
+		records, _ := doc["ballots"].(float64)
+		if r.status != c.status || !strings.Contains(doc["is"].(string), c.is) || records != c.records || !strings.Contains(r.out, c.says) || (doc["error"] != nil) != (c.status != 0) {
+			t.Errorf("%s: exit status %d\n%s", name, r.status, r.out)
+		}
+	}
+}
+
 // sum is the SHA-256 of a file.
 func sum(t *testing.T, file string) string {
 	t.Helper()

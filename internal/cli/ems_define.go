@@ -51,7 +51,7 @@ func (d *savedDraft) show(w io.Writer) {
 		fmt.Fprint(w, printable(d.Changes.Text()))
 	}
 	fmt.Fprintf(w, "%s, %s\n", count(len(errorsOf(d.Problems)), "error"), count(len(d.Problems)-len(errorsOf(d.Problems)), "warning"))
-	showProblems(w, d.Problems)
+	showSome(w, d.Problems, d.Election)
 }
 
 // keep saves a definition as the next draft after former, which is nil for the

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sallyport/internal/control"
@@ -84,7 +85,22 @@ func showProblems(w io.Writer, list []define.Problem) {
 		if p.Severity == define.Error {
 			text = "error: " + text
 		}
+		if p.File != "" && p.Pointer != "" {
+			text += " at " + printable(p.Pointer)
+		}
 		fmt.Fprintf(w, "  %s\n", text)
+	}
+}
+
+// fewProblems is how many problems a command shows that is not about them.
+const fewProblems = 20
+
+// showSome shows all errors, and of the warnings the first ones.
+func showSome(w io.Writer, list []define.Problem, electionID string) {
+	n := max(len(errorsOf(list)), fewProblems)
+	showProblems(w, list[:min(n, len(list))])
+	if n < len(list) {
+		fmt.Fprintf(w, "  and %s more: 'sallyport ems check --draft %s' lists all\n", count(len(list)-n, "warning"), verdict.Escape(electionID))
 	}
 }
 
@@ -108,7 +124,7 @@ func fromCheck(list []election.Problem) []define.Problem {
 
 var (
 	ruleInDetail = regexp.MustCompile(` ?\(rule ([a-z0-9-]+)\)`)
-	lineInWhere  = regexp.MustCompile(`^(.*?):([0-9]+)$`)
+	lineInDetail = regexp.MustCompile(`, line ([0-9]+)$`)
 )
 
 // fromFinding is a finding as a problem; other errors are the command's own.
@@ -122,9 +138,10 @@ func fromFinding(err error) (define.Problem, bool) {
 		p.Rule = m[1]
 	}
 	p.File, p.Pointer, _ = strings.Cut(f.Where, "#")
-	if m := lineInWhere.FindStringSubmatch(p.File); m != nil {
-		p.File = m[1]
-		fmt.Sscan(m[2], &p.Line)
+	if m := lineInDetail.FindStringSubmatch(p.Text); m != nil {
+		if line, err := strconv.Atoi(m[1]); err == nil {
+			p.Line, p.Text = line, strings.TrimSuffix(p.Text, m[0])
+		}
 	}
 	return p, true
 }

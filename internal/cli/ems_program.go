@@ -88,7 +88,7 @@ func (x *exported) show(w io.Writer, xml bool) {
 		fmt.Fprintf(w, "  of this file %s\n", x.FileSHA256)
 	}
 	fmt.Fprintf(w, "  ballot hash  %s  %s\n", x.BallotHashCode, x.BallotHash)
-	showProblems(w, x.Problems)
+	showSome(w, x.Problems, x.Election)
 	if !x.Tested {
 		fmt.Fprintf(w, "logic and accuracy: not signed off; 'sallyport ems deck make %s' begins the test\n", verdict.Escape(x.Election))
 	} else {
@@ -199,7 +199,7 @@ func (c *emsProgrammingCmd) Run(a *app) error {
 	}
 	return a.print(p, func(w io.Writer) {
 		fmt.Fprintf(w, "wrote %s in %s\n  definition   %s\n  ballot hash  %s  %s\n", count(len(p.Files)+1, "file"), verdict.Escape(p.Folder), p.SHA256, p.BallotHashCode, p.BallotHash)
-		showProblems(w, p.Problems)
+		showSome(w, p.Problems, p.Election)
 		if !p.Tested {
 			fmt.Fprintln(w, "WARNING: logic and accuracy of this definition are not signed off")
 		}

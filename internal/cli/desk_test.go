@@ -468,6 +468,23 @@ func TestAnotherDefinitionIsNoTest(t *testing.T) {
 	}
 }
 
+// Where a definition was imported it is in force, whatever is drafted since.
+func TestImportedDefinitionIsTested(t *testing.T) {
+	d := begun(t, "maple-primary-csv")
+	first := d.do("definition", primary, "--out", d.file("definition.json"))
+	importFile(t, d.db, d.file("definition.json"), "election-definition", primary, "")
+	if m := d.do("deck", "make", primary, "--out", d.file("same")); m["newer_draft"] != 0.0 {
+		t.Errorf("%v", m)
+	}
+	d.do(append([]string{"edit", primary, "contest", "set", "mayor", "title=Mayor"}, d.by()...)...)
+	if m := d.do("deck", "make", primary, "--out", d.file("deck")); m["definition_sha256"] != first["sha256"] || m["newer_draft"] != 2.0 {
+		t.Errorf("%v", m)
+	}
+	if s := d.say(0, "deck", "status", primary); !strings.Contains(s, "draft 2 is another definition") {
+		t.Error(s)
+	}
+}
+
 // The programming folder holds what it says and is one that can be sealed.
 func TestProgramming(t *testing.T) {
 	d := begun(t, "maple-primary-csv")

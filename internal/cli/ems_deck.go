@@ -57,6 +57,9 @@ type madeDeck struct {
 	Required   int      `json:"required"`
 	Files      []string `json:"files"`
 	TestSHA256 string   `json:"test_definition_sha256"`
+	// NewerDraft is a draft that is not what is tested, since another definition
+	// was imported; 0 when there is none.
+	NewerDraft int `json:"newer_draft"`
 }
 
 func (c *deckMakeCmd) Run(a *app) error {
@@ -69,6 +72,7 @@ func (c *deckMakeCmd) Run(a *app) error {
 	}
 	return a.print(m, func(w io.Writer) {
 		fmt.Fprintf(w, "wrote a test deck of %s of election %s to %s\n  definition   %s\n  deck         %s\n  exercised    %d of %d\n", count(m.Ballots, "ballot"), verdict.Escape(m.Election), verdict.Escape(m.Folder), m.SHA256, m.Deck, m.Covered, m.Required)
+		warnOfDraft(w, m.NewerDraft)
 		fmt.Fprintf(w, "Mark the ballots as marking-guide.csv says and scan them, or count them without paper:\n  sallyport ems --db %s deck run %s %s --test-db test.db\n", verdict.Escape(a.cmd.EMS.DB), verdict.Escape(m.Election), verdict.Escape(m.Folder))
 	})
 }
@@ -93,7 +97,26 @@ func (c *deckMakeCmd) make(a *app, k *ems.Core) (*madeDeck, error) {
 		return nil, err
 	}
 	m.Election, m.Folder = c.Election, c.Out
+	if m.NewerDraft, err = newerDraft(a, k, c.Election, f); err != nil {
+		return nil, err
+	}
 	return m, writeFolder(c.Out, files)
+}
+
+// newerDraft is the number of the newest draft where an imported definition is
+// in force and the draft is another one; otherwise 0.
+func newerDraft(a *app, k *ems.Core, electionID string, f *ems.InForce) (int, error) {
+	d, err := a.latest(k, electionID)
+	if err != nil || !f.Imported || d.SHA256 == f.SHA256 {
+		return 0, err
+	}
+	return d.Revision, nil
+}
+
+func warnOfDraft(w io.Writer, revision int) {
+	if revision > 0 {
+		fmt.Fprintf(w, "WARNING: draft %d is another definition; the imported one is in force, and it is what is tested\n", revision)
+	}
 }
 
 // deckFiles are the files of a deck.

@@ -266,6 +266,8 @@ type signOffs struct {
 	Imported bool        `json:"imported"`
 	Tested   bool        `json:"tested"`
 	SignOffs []signedOff `json:"sign_offs"`
+	// NewerDraft is as of 'ems deck make'.
+	NewerDraft int `json:"newer_draft"`
 }
 
 func (c *deckStatusCmd) Run(a *app) error {
@@ -283,7 +285,8 @@ func (c *deckStatusCmd) Run(a *app) error {
 			s.Tested = s.Tested || x.Void == nil
 			s.SignOffs = append(s.SignOffs, tellSignOff(x.SignOff, x.Void))
 		}
-		return s, nil
+		s.NewerDraft, err = newerDraft(a, k, c.Election, f)
+		return s, err
 	})
 	if err != nil {
 		return err
@@ -297,6 +300,7 @@ func (c *deckStatusCmd) Run(a *app) error {
 			}
 			fmt.Fprintf(w, "  %s  by %s: %s (%s…)\n", x.At, verdict.Escape(x.By), state, x.Definition[:16])
 		}
+		warnOfDraft(w, s.NewerDraft)
 		if !s.Tested {
 			fmt.Fprintln(w, "the definition in force is not signed off")
 		}

@@ -228,7 +228,7 @@ func (c *emsStylesCmd) write(l *styleList) error {
 // matrixPage is the matrix to print.
 func matrixPage(v *election.Valid, code string) *page.Document {
 	m := define.Matrix(v)
-	t := &page.Table{Caption: "Contests in each precinct", HeaderColumns: 2, Landscape: true}
+	t := &page.Table{Caption: "Contests in each precinct", HeaderColumns: 2}
 	for _, h := range m.Header() {
 		t.Columns = append(t.Columns, page.Column{Header: h})
 	}
@@ -239,7 +239,7 @@ func matrixPage(v *election.Valid, code string) *page.Document {
 		t.Rows = append(t.Rows, page.Row{Cells: r})
 	}
 	e := v.Election()
-	return &page.Document{Title: "Precincts and contests, " + e.Name.String(), Lang: "en", Notice: "FOR PROOFING",
+	return &page.Document{Title: "Precincts and contests, " + e.Name.String(), Lang: "en", Notice: "FOR PROOFING", Landscape: true,
 		Blocks: []page.Block{
 			page.KeyValues{Pairs: []page.Pair{{Key: "Election", Value: e.ExternalIDs[0].Value + ", " + e.StartDate}, {Key: "Ballot hash", Value: code}}},
 			t,

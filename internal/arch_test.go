@@ -88,6 +88,7 @@ var table = map[string]rule{
 	"internal/ems/results":  {"ems/model", "results as they are reported; knows no ballots and no files"},
 	"internal/ems/vendor":   {"ems/dialect ems/election ems/model", "vendors' records in the core's terms; reads no files itself"},
 	"internal/ems/define":   {"ems/election", "the desk at which definitions are made; it keeps none and counts nothing"},
+	"internal/ems/proof":    {"ems/define ems/election ems/page", "lays out definitions as ballots to proof; knows no votes and no files"},
 	"internal/ems/cdf":      {"ems/election ems/model verdict", "as above"},
 	"internal/ems/deck":     {"ems/election ems/model strictjson verdict", "what test ballots must count to is worked out without the code that counts"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
@@ -95,7 +96,7 @@ var table = map[string]rule{
 	"internal/ems/audits":   {"ems ems/election ems/model ems/rla ems/tally", "what a core holds, as audits take it"},
 	"internal/ems/rla":      {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},
 	"internal/ems/rcv":      {"strictjson", "a pure library of ranked-choice rules; it reads no records and knows no elections"},
-	"internal/ems":          {"ems/cdf ems/dialect ems/election ems/model ems/rcv ems/results ems/store ems/tally ems/vendor verdict", "the core"},
+	"internal/ems":          {"ems/cdf ems/deck ems/dialect ems/election ems/model ems/rcv ems/results ems/store ems/tally ems/vendor verdict", "the core"},
 
 	"internal/ems/clarity": {"verdict", "a leaf: reads others' published results into neutral values"},
 	"internal/ems/dialect": {"verdict", "a leaf: foreign formats to a neutral stream; it knows no election definition and no store"},
@@ -108,7 +109,7 @@ var table = map[string]rule{
 	"internal/authority": {"dsse durable manifest strictjson tpm/attest trust verdict", "the desk; it opens no TPM and knows no media"},
 	"internal/station":   {"audit authority config control custody dsse durable ems ems/results evidence floor gossip hotplug intake limit manifest reader strictjson tpm tpm/attest translog trust vault verdict", "the wiring"},
 	"internal/daemon":    {"config service station verdict", "the program around the station; nothing of the command line"},
-	"internal/cli":       {"audit authority config control custody durable ems ems/audits ems/cdf ems/clarity ems/dialect ems/election ems/model ems/page ems/report ems/results ems/rla ems/vendor eventlog evidence fat32 hotplug intake limit logexport manifest medium naming reader signer slip station strictjson translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
+	"internal/cli":       {"audit authority config control custody durable ems ems/audits ems/cdf ems/clarity ems/deck ems/define ems/dialect ems/election ems/model ems/page ems/proof ems/report ems/results ems/rla ems/vendor eventlog evidence fat32 hotplug intake limit logexport manifest medium naming reader signer slip station strictjson translog trust verdict", "the command line, which opens the station itself when no daemon runs"},
 }
 
 // testOnly packages may be imported by tests and by each other alone.

@@ -29,6 +29,19 @@ type emsCmd struct {
 	Report     reportCmd     `cmd:"" help:"Give out the results: pages, PDF, CSV, and the NIST report."`
 	Rollup     rollupCmd     `cmd:"" help:"Put the reports of several counties together."`
 	Sample     sampleCmd     `cmd:"" help:"Draw the ballots of an audit from a public seed."`
+
+	New         emsNewCmd         `cmd:"" help:"Begin the definition of an election: a draft in a database."`
+	Edit        emsEditCmd        `cmd:"" help:"Change a draft by named edits."`
+	Set         emsSetCmd         `cmd:"" help:"Replace a draft by the tables of a CSV set."`
+	Drafts      emsDraftsCmd      `cmd:"" help:"List the versions of a definition."`
+	Diff        emsDiffCmd        `cmd:"" help:"Say what differs between two versions of a definition."`
+	Check       emsCheckCmd       `cmd:"" help:"Say what a file is and everything that is wrong with it."`
+	Styles      emsStylesCmd      `cmd:"" help:"List or make ballot styles, and which contests each precinct gets."`
+	Proof       emsProofCmd       `cmd:"" help:"Lay out every ballot style to be proofed."`
+	Definition  emsDefinitionCmd  `cmd:"" help:"Write the definition document that is sealed and counted under."`
+	Programming emsProgrammingCmd `cmd:"" help:"Make the folder from which devices are programmed."`
+	Deck        emsDeckCmd        `cmd:"" help:"Tests of logic and accuracy: test decks, their comparison and sign-off."`
+	Zero        emsZeroCmd        `cmd:"" help:"Prove that a core counts to zero."`
 }
 
 // anElection is the argument of commands that only look.

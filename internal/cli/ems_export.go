@@ -38,15 +38,16 @@ func (c *exportCmd) Run(a *app) error {
 	if err := checkNew(c.Out); err != nil {
 		return err
 	}
-	if a.cmd.EMS.DB == "" {
-		return control.Failf(control.CodeUsage, "name the database with 'sallyport ems --db FILE': results of a station are given out by 'sallyport ems report'")
-	}
-	_, err := aboutElection(a, c.Election, func(k core, id string) (struct{}, error) {
-		d, ok := k.(databaseCore)
-		if !ok {
-			return struct{}{}, control.Failf(codeFailed, "the database was not opened here")
+	_, err := withDesk(a, reading, func(k *ems.Core) (none struct{}, err error) {
+		list, err := k.Elections(a.ctx)
+		if err != nil {
+			return none, err
 		}
-		return struct{}{}, writeNew(c.Out, func(w io.Writer) error { return c.write(a.ctx, w, d.Core, id) })
+		id, err := ems.Only(list, c.Election)
+		if err != nil {
+			return none, err
+		}
+		return none, writeNew(c.Out, func(w io.Writer) error { return c.write(a.ctx, w, k, id) })
 	})
 	if err != nil {
 		return err

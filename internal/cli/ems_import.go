@@ -48,14 +48,6 @@ type imported struct {
 	Signed     *signedBy   `json:"signed,omitempty"`
 }
 
-// deviation is one liberty that was taken in reading.
-type deviation struct {
-	Where       string `json:"where"`
-	Rule        string `json:"rule"`
-	Consequence string `json:"consequence"`
-	Count       int    `json:"count"`
-}
-
 type signedBy struct {
 	Component    string `json:"component"`
 	Jurisdiction string `json:"jurisdiction,omitempty"`
@@ -65,7 +57,7 @@ type signedBy struct {
 }
 
 func (c *importCmd) Run(a *app) error {
-	r, err := withDesk(a, func(k *ems.Core) (*imported, error) { return c.run(a.ctx, k) })
+	r, err := withDesk(a, changing, func(k *ems.Core) (*imported, error) { return c.run(a.ctx, k) })
 	if err != nil {
 		return err
 	}
@@ -83,22 +75,6 @@ func (c *importCmd) Run(a *app) error {
 			fmt.Fprintf(w, "  %s (%d times, first at %s): %s\n", d.Rule, d.Count, verdict.Escape(d.Where), d.Consequence)
 		}
 		fmt.Fprintf(w, "state %s\n", r.Receipt.StateDigest)
-	})
-}
-
-// withDesk opens the database that --db names, which must not be a station's:
-// what goes into a station comes by a medium.
-func withDesk[R any](a *app, do func(*ems.Core) (R, error)) (R, error) {
-	var none R
-	if a.cmd.EMS.DB == "" {
-		return none, control.Failf(control.CodeUsage, "this is work for a desk: name its database with 'sallyport ems --db FILE'. What goes into a station comes by a medium ('sallyport intake')")
-	}
-	return withCore(a, changing, func(c core) (R, error) {
-		d, ok := c.(databaseCore)
-		if !ok {
-			return none, control.Failf(codeFailed, "the database was not opened here")
-		}
-		return do(d.Core)
 	})
 }
 

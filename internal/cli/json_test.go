@@ -189,7 +189,10 @@ func TestEveryHelpTeaches(t *testing.T) {
 		"trust root", "trust key", "trust install", "station request", "station activate", "station handover", "station measure",
 		"authority init", "authority adopt", "authority key", "authority new-key", "authority challenge", "authority admit", "authority revoke", "authority change",
 		"authority approve", "authority hybrid", "authority reissue", "authority rotate", "authority show", "authority sign", "authority discard", "authority status", "authority publish",
-		"ems elections", "ems status", "ems tally", "ems close-polls", "ems set-status", "ems write-ins", "ems adjudicate", "ems manual", "ems rules", "ems create", "ems import", "ems export", "ems sample", "ems report", "ems rollup", "version"}
+		"ems elections", "ems status", "ems tally", "ems close-polls", "ems set-status", "ems write-ins", "ems adjudicate", "ems manual", "ems rules", "ems create",
+		"ems new", "ems edit", "ems set", "ems drafts", "ems diff", "ems check", "ems styles", "ems proof", "ems definition", "ems programming",
+		"ems deck make", "ems deck run", "ems deck compare", "ems deck sign", "ems deck status", "ems zero",
+		"ems import", "ems export", "ems sample", "ems report", "ems rollup", "version"}
 	listed := strings.Count(top.out[strings.Index(top.out, "Commands:"):], "\n  ") - strings.Count(top.out[strings.Index(top.out, "Commands:"):], "\n   ")
 	if listed != len(commands) {
 		t.Errorf("%d commands are listed, %d are known here", listed, len(commands))

@@ -11,6 +11,7 @@
 package define
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -89,6 +90,16 @@ type fault struct {
 }
 
 func (f *fault) Error() string { return f.text }
+
+// RuleOf returns the rule that an edit or a value breaks; empty when err, or
+// what it wraps, is no such error.
+func RuleOf(err error) string {
+	var f *fault
+	if errors.As(err, &f) {
+		return f.rule
+	}
+	return ""
+}
 
 func faultf(rule, format string, args ...any) error {
 	return &fault{rule: rule, text: fmt.Sprintf(format, args...)}

@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"sallyport/internal/control"
-	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/ems/define"
 	"sallyport/internal/ems/election"
@@ -187,38 +184,21 @@ type outFile struct {
 	Data []byte
 }
 
-// writeFolder makes a new folder with all files in it, or nothing: it is put
-// together beside its place and then gets its name.
-func writeFolder(dir string, files []outFile) (err error) {
-	if err := checkNew(dir); err != nil {
-		return err
-	}
-	parent := filepath.Dir(filepath.Clean(dir))
-	tmp, err := os.MkdirTemp(parent, ".sallyport-")
-	if err != nil {
-		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(tmp))
+// writeFolder makes a new folder with all files in it, or nothing.
+func writeFolder(dir string, files []outFile) error {
+	return newFolder(dir, func(create func(string) (io.WriteCloser, error)) error {
+		for _, f := range files {
+			w, err := create(f.Path)
+			if err != nil {
+				return err
+			}
+			_, err = w.Write(f.Data)
+			if err := errors.Join(err, w.Close()); err != nil {
+				return err
+			}
 		}
-	}()
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
-	}
-	for _, f := range files {
-		name := filepath.Join(tmp, filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
-		}
-		if err := writeFile(name, f.Data); err != nil {
-			return err
-		}
-	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
-	}
-	return (durable.FS{}).SyncDir("cli.write", parent)
+		return nil
+	})
 }
 
 // fileWord makes a word for a file name of a package of foreign text; what

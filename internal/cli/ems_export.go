@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"sallyport/internal/control"
-	"sallyport/internal/durable"
 	"sallyport/internal/ems"
 	"sallyport/internal/ems/audits"
 	"sallyport/internal/ems/cdf"
@@ -47,36 +44,12 @@ func (c *exportCmd) Run(a *app) error {
 		if err != nil {
 			return none, err
 		}
-		return none, writeNew(c.Out, func(w io.Writer) error { return c.write(a.ctx, w, k, id) })
+		return none, newFile(c.Out, func(w io.Writer) error { return c.write(a.ctx, w, k, id) })
 	})
 	if err != nil {
 		return err
 	}
 	return a.print(writtenFile{File: c.Out}, func(w io.Writer) { fmt.Fprintln(w, "wrote", verdict.Escape(c.Out)) })
-}
-
-// writeNew writes a file that does not exist yet, whole or not at all.
-func writeNew(path string, write func(io.Writer) error) error {
-	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return control.Failf(control.CodeUsage, "cannot write: %v", err)
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		os.Remove(part)
-		return err
-	}
-	return durable.FS{}.SyncDir("cli.export", filepath.Dir(path))
 }
 
 func (c *exportCmd) write(ctx context.Context, w io.Writer, k *ems.Core, id string) error {

@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	"sallyport/internal/control"
-	"sallyport/internal/durable"
 	"sallyport/internal/ems/page"
 	"sallyport/internal/ems/report"
 	"sallyport/internal/ems/results"
@@ -94,8 +91,10 @@ func writeReport(path, form string, r *results.Results, opt report.PublicOptions
 	out := outcomes(r)
 	out.Out = path
 	if form == "all" {
-		files, err := publish(path, r, opt)
-		out.Files = files
+		err := newFolder(path, func(create func(string) (io.WriteCloser, error)) (err error) {
+			out.Files, err = report.WritePublic(create, r, opt)
+			return err
+		})
 		return out, err
 	}
 	if opt.Minimum > 0 {
@@ -104,7 +103,7 @@ func writeReport(path, form string, r *results.Results, opt report.PublicOptions
 			return nil, err
 		}
 	}
-	return out, writeNew(path, func(w io.Writer) error { return writeForm(w, filepath.Ext(path), form, r, opt.Options) })
+	return out, newFile(path, func(w io.Writer) error { return writeForm(w, filepath.Ext(path), form, r, opt.Options) })
 }
 
 func writeForm(w io.Writer, ext, form string, r *results.Results, opt report.Options) error {
@@ -138,47 +137,6 @@ func writeForm(w io.Writer, ext, form string, r *results.Results, opt report.Opt
 	}
 	return control.Failf(control.CodeUsage, "a report is a .html, a .pdf or a .csv file")
 }
-
-// publish writes the folder under another name and gives it its own when it is
-// complete and durable.
-func publish(dir string, r *results.Results, opt report.PublicOptions) (files []report.File, err error) {
-	part := filepath.Clean(dir) + ".part"
-	if err := os.Mkdir(part, 0o755); err != nil {
-		return nil, control.Failf(control.CodeUsage, "cannot make the folder: %v", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(part))
-		}
-	}()
-	folders := map[string]bool{part: true}
-	files, err = report.WritePublic(func(path string) (io.WriteCloser, error) {
-		full := filepath.Join(part, filepath.FromSlash(path))
-		folders[filepath.Dir(full)] = true
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-			return nil, err
-		}
-		f, err := os.OpenFile(full, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-		return synced{f}, err
-	}, r, opt)
-	if err != nil {
-		return nil, err
-	}
-	for d := range folders {
-		if err := (durable.FS{}).SyncDir("cli.report", d); err != nil {
-			return nil, err
-		}
-	}
-	if err := os.Rename(part, dir); err != nil {
-		return nil, err
-	}
-	return files, durable.FS{}.SyncDir("cli.report", filepath.Dir(filepath.Clean(dir)))
-}
-
-// synced is a file that is durable when it is closed.
-type synced struct{ *os.File }
-
-func (s synced) Close() error { return errors.Join(s.File.Sync(), s.File.Close()) }
 
 // outcomes says who won, as far as that can be said.
 func outcomes(r *results.Results) *reported {

@@ -50,11 +50,11 @@ func (c *sampleCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(c.Out, func(w io.Writer) error { return s.WriteRetrievalList(w, c.Jurisdiction) }); err != nil {
+	if err := newFile(c.Out, func(w io.Writer) error { return s.WriteRetrievalList(w, c.Jurisdiction) }); err != nil {
 		return err
 	}
 	if c.Record != "" {
-		if err := writeNew(c.Record, s.WriteRecord); err != nil {
+		if err := newFile(c.Record, s.WriteRecord); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -150,3 +151,58 @@ func writeFile(path string, body []byte) error {
 	}
 	return nil
 }
+
+// newFolder makes a new folder with all the files that fill creates, durable, or
+// nothing: it is put together beside its place and then gets its name. Paths
+// have slashes.
+func newFolder(dir string, fill func(create func(path string) (io.WriteCloser, error)) error) (err error) {
+	if err := checkNew(dir); err != nil {
+		return err
+	}
+	parent := filepath.Dir(filepath.Clean(dir))
+	tmp, err := os.MkdirTemp(parent, ".sallyport-")
+	if err != nil {
+		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(tmp))
+		}
+	}()
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
+	}
+	folders := []string{tmp}
+	err = fill(func(path string) (io.WriteCloser, error) {
+		name := filepath.Join(tmp, filepath.FromSlash(path))
+		if d := filepath.Dir(name); !slices.Contains(folders, d) {
+			folders = append(folders, d)
+			if err := os.MkdirAll(d, 0o755); err != nil {
+				return nil, err
+			}
+		}
+		f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		return syncedFile{f}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", verdict.Escape(dir), err)
+	}
+	for _, d := range folders {
+		if err := (durable.FS{}).SyncDir("cli.write", d); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return control.Failf(codeFailed, "cannot write %s: %v", verdict.Escape(dir), err)
+	}
+	return (durable.FS{}).SyncDir("cli.write", parent)
+}
+
+// syncedFile is durable when it is closed.
+type syncedFile struct{ *os.File }
+
+// Close makes the file durable and closes it.
+func (f syncedFile) Close() error { return errors.Join(f.File.Sync(), f.File.Close()) }

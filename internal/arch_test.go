@@ -93,7 +93,7 @@ var table = map[string]rule{
 	"internal/ems/deck":     {"ems/election ems/model strictjson verdict", "what test ballots must count to is worked out without the code that counts"},
 	"internal/ems/tally":    {"ems/model verdict", "as above"},
 	"internal/ems/store":    {"durable", "as above"},
-	"internal/ems/audits":   {"ems ems/election ems/model ems/rla ems/tally", "what a core holds, as audits take it"},
+	"internal/ems/audits":   {"ems ems/model ems/rla ems/tally", "what a core holds, as audits take it"},
 	"internal/ems/rla":      {"verdict", "a leaf: inputs of audits from neutral values; ems knows nothing of Arlo, and this nothing of ems"},
 	"internal/ems/rcv":      {"strictjson", "a pure library of ranked-choice rules; it reads no records and knows no elections"},
 	"internal/ems":          {"ems/cdf ems/deck ems/dialect ems/election ems/model ems/rcv ems/results ems/store ems/tally ems/vendor verdict", "the core"},

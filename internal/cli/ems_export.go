@@ -25,8 +25,8 @@ func dialectNames() string {
 
 type exportCmd struct {
 	anElection
-	Form    string   `required:"" enum:"definition,records,manifest,totals,dominion,clearballot" help:"What to write: definition (SP 1500-20), records (SP 1500-103), manifest or totals (ballots or votes by batch, for Arlo), dominion or clearballot (records in those forms)."`
-	Out     string   `required:"" help:"File to write; it must not exist." placeholder:"FILE"`
+	Form    string   `required:"" enum:"definition,records,manifest,totals,dominion,clearballot,ess,hart" help:"What to write: definition (SP 1500-20), records (SP 1500-103), manifest or totals (ballots or votes by batch, for Arlo), dominion or clearballot (records in those forms), ess or hart (a folder of two files)."`
+	Out     string   `required:"" help:"File, or folder for ess and hart, to write; it must not exist." placeholder:"FILE"`
 	XML     bool     `help:"Definition or records as XML, not JSON."`
 	Contest []string `help:"The contests whose votes are in the totals." placeholder:"ID"`
 }
@@ -43,6 +43,11 @@ func (c *exportCmd) Run(a *app) error {
 		id, err := ems.Only(list, c.Election)
 		if err != nil {
 			return none, err
+		}
+		if f := audits.Form(c.Form); f == audits.ESS || f == audits.Hart {
+			return none, newFolder(c.Out, func(create func(string) (io.WriteCloser, error)) error {
+				return audits.WriteFolder(a.ctx, create, f, k, id)
+			})
 		}
 		return none, newFile(c.Out, func(w io.Writer) error { return c.write(a.ctx, w, k, id) })
 	})
@@ -73,7 +78,7 @@ func (c *exportCmd) write(ctx context.Context, w io.Writer, k *ems.Core, id stri
 		if len(c.Contest) == 0 {
 			return control.Failf(control.CodeUsage, "say whose totals: --contest ID")
 		}
-		d, err := compiled(ctx, k, id)
+		d, err := k.Compiled(ctx, id)
 		if err != nil {
 			return err
 		}

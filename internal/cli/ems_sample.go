@@ -8,9 +8,6 @@ import (
 	"path/filepath"
 
 	"sallyport/internal/control"
-	"sallyport/internal/ems"
-	"sallyport/internal/ems/election"
-	"sallyport/internal/ems/model"
 	"sallyport/internal/ems/rla"
 	"sallyport/internal/verdict"
 )
@@ -84,21 +81,4 @@ func (c *sampleCmd) draw(ctx context.Context) (*rla.Sample, string, error) {
 		return nil, "", control.Failf(control.CodeUsage, "%v", err)
 	}
 	return s, m.SHA256, nil
-}
-
-// compiled returns an election's definition as the core counts with it.
-func compiled(ctx context.Context, k *ems.Core, id string) (*model.Definition, error) {
-	doc, err := k.Document(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	d, err := election.Read(doc)
-	if err != nil {
-		return nil, err
-	}
-	v, problems := d.Check()
-	if len(problems) > 0 {
-		return nil, problems[0]
-	}
-	return v.Compiled(), nil
 }

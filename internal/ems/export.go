@@ -22,6 +22,17 @@ func (c *Core) Document(ctx context.Context, electionID string) ([]byte, error) 
 	return e.Definition, err
 }
 
+// Compiled returns an election's definition as the core counts with it.
+func (c *Core) Compiled(ctx context.Context, electionID string) (*model.Definition, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, v, err := c.must(ctx, electionID)
+	if err != nil {
+		return nil, err
+	}
+	return v.Compiled(), nil
+}
+
 // WriteRecords writes the cast vote records of an election (SP 1500-103), with
 // every snapshot, decided ones too, sorted by identifier: their order says
 // nothing of the casting. Nothing is written before the polls are closed. After

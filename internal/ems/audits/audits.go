@@ -12,7 +12,6 @@ import (
 	"slices"
 
 	"sallyport/internal/ems"
-	"sallyport/internal/ems/election"
 	"sallyport/internal/ems/model"
 	"sallyport/internal/ems/rla"
 	"sallyport/internal/ems/tally"
@@ -86,33 +85,67 @@ func Totals(d *model.Definition, list []ems.BatchCount, contests []string) (*rla
 // Form is a form of cast vote records.
 type Form string
 
-// The forms that one file holds.
+// The forms: one file, and folders of two files.
 const (
 	Dominion    Form = "dominion"
 	ClearBallot Form = "clearballot"
+	ESS         Form = "ess"
+	Hart        Form = "hart"
 )
 
-// WriteCVRs writes the cast vote records of an election in one of the forms that
-// Arlo takes, sorted by their identifiers. Ranked and cumulative contests are
-// refused: none of the forms can say them.
+// WriteCVRs writes the cast vote records of an election in one of the forms of a
+// single file that Arlo takes, sorted by their identifiers. Ranked and cumulative
+// contests are refused: none of the forms can say them.
 func WriteCVRs(ctx context.Context, w io.Writer, form Form, c *ems.Core, electionID string) error {
-	doc, err := c.Document(ctx, electionID)
+	e, d, err := export(ctx, c, electionID)
 	if err != nil {
 		return err
 	}
-	def, err := election.Read(doc)
+	forms := map[Form]rla.Form{Dominion: rla.Dominion, ClearBallot: rla.ClearBallot}
+	f, ok := forms[form]
+	if !ok {
+		return fmt.Errorf("no form of one file is called %q", form)
+	}
+	return rla.WriteCVRs(w, f, e, records(ctx, c, electionID, d))
+}
+
+// WriteFolder writes them in one of the forms of two files ([ESS], [Hart]),
+// which create makes.
+func WriteFolder(ctx context.Context, create func(path string) (io.WriteCloser, error), form Form, c *ems.Core, electionID string) error {
+	e, d, err := export(ctx, c, electionID)
 	if err != nil {
 		return err
 	}
-	v, problems := def.Check()
-	if len(problems) > 0 {
-		return problems[0]
+	write, names := rla.WriteESS, [2]string{"cvr.csv", "ballots.csv"}
+	switch form {
+	case ESS:
+	case Hart:
+		write, names = rla.WriteHart, [2]string{"cvrs.zip", "scanned-ballot-information.csv"}
+	default:
+		return fmt.Errorf("no form of two files is called %q", form)
 	}
-	d := v.Compiled()
+	first, err := create(names[0])
+	if err != nil {
+		return err
+	}
+	second, err := create(names[1])
+	if err != nil {
+		return errors.Join(err, first.Close())
+	}
+	err = write(first, second, e, records(ctx, c, electionID, d))
+	return errors.Join(err, first.Close(), second.Close())
+}
+
+// export says what an export is of.
+func export(ctx context.Context, c *ems.Core, electionID string) (rla.Export, *model.Definition, error) {
+	d, err := c.Compiled(ctx, electionID)
+	if err != nil {
+		return rla.Export{}, nil, err
+	}
 	e := rla.Export{Election: d.Name}
 	for _, x := range d.Contests {
 		if x.Ranks > 0 || x.Cumulative {
-			return fmt.Errorf("%w: %q is ranked or cumulative", ErrContest, x.ID)
+			return rla.Export{}, nil, fmt.Errorf("%w: %q is ranked or cumulative", ErrContest, x.ID)
 		}
 		k := rla.Contest{Name: x.Name, VoteFor: x.VotesAllowed}
 		for _, o := range x.Options {
@@ -120,12 +153,7 @@ func WriteCVRs(ctx context.Context, w io.Writer, form Form, c *ems.Core, electio
 		}
 		e.Contests = append(e.Contests, k)
 	}
-	forms := map[Form]rla.Form{Dominion: rla.Dominion, ClearBallot: rla.ClearBallot}
-	f, ok := forms[form]
-	if !ok {
-		return fmt.Errorf("no form %q", form)
-	}
-	return rla.WriteCVRs(w, f, e, records(ctx, c, electionID, d))
+	return e, d, nil
 }
 
 // records gives the ballots as the forms have them.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -178,7 +179,13 @@ func TestExportedRecordsAreReadAgain(t *testing.T) {
 	if err := audits.WriteCVRs(ctx, &bytes.Buffer{}, audits.ClearBallot, c, testelection.ID); !errors.As(err, &p) || !strings.Contains(p.Error(), "Measure A") {
 		t.Errorf("%v", err)
 	}
-	if err := audits.WriteCVRs(ctx, &bytes.Buffer{}, "x", c, testelection.ID); err == nil {
+	none := func(string) (io.WriteCloser, error) { return os.Create(filepath.Join(t.TempDir(), "x")) }
+	for _, form := range []audits.Form{audits.ESS, audits.Hart} { // a contest for two
+		if err := audits.WriteFolder(ctx, none, form, c, testelection.ID); !errors.As(err, &p) || !strings.Contains(p.Error(), "Commissioner") {
+			t.Errorf("%s: %v", form, err)
+		}
+	}
+	if audits.WriteCVRs(ctx, &bytes.Buffer{}, "x", c, testelection.ID) == nil || audits.WriteFolder(ctx, none, "x", c, testelection.ID) == nil {
 		t.Error("an unknown form was written")
 	}
 }

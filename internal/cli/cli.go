@@ -83,7 +83,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	cmd := &commands{}
 	status := -1
 	parser, err := kong.New(cmd, kong.Name("sallyport"), kong.Description("The controlled door of an election office.\n\n"+epilogue),
-		kong.Vars{"kinds": station.KindNames(), "dialects": dialectNames(), "config": defaultConfig, "eventlog": eventLogPath}, kong.Writers(out, errOut), kong.Exit(func(s int) {
+		kong.Vars{"kinds": station.KindNames(), "config": defaultConfig, "eventlog": eventLogPath}, kong.Writers(out, errOut), kong.Exit(func(s int) {
 			if status < 0 {
 				status = s
 			}

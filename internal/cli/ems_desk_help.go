@@ -27,7 +27,7 @@ func (emsEditCmd) Help() string {
 
 CLASS is unit, party, office, header, contest, candidate or option; columns and keys are those of the tables of a CSV set (internal/ems/define/FORMAT.md). An empty value clears. All edits are made, or none.
 
-    sallyport ems --db desk.db edit ID contest set clerk votes_allowed=2 --who 'county clerk' --why law
+    sallyport ems --db desk.db edit ID contest set clerk votes_allowed=2 --who clerk --why law
     sallyport ems --db desk.db edit ID 'candidate remove c-7' 'contest set mayor rotation=yes' \
         --who 'county clerk' --why 'withdrawn; by lot'
 
@@ -81,7 +81,7 @@ func (emsStylesCmd) Help() string {
 	return `Lists the ballot styles with the code of each one's hash, and with --matrix the table by which people proof a definition. With --build they are made anew, as few as there can be, and kept as a draft.
 
     sallyport ems --db desk.db styles ID --matrix --pdf matrix.pdf
-    sallyport ems --db desk.db styles ID --build --rotation by-precinct --who 'county clerk' --why law
+    sallyport ems --db desk.db styles ID --build --rotation by-precinct --who clerk --why law
     sallyport ems --db desk.db styles ID --diff 3
 
 Exit status: 0 done, 1 the definition has errors, 2 usage or no such election.`

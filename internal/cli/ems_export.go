@@ -10,18 +10,9 @@ import (
 	"sallyport/internal/ems"
 	"sallyport/internal/ems/audits"
 	"sallyport/internal/ems/cdf"
-	"sallyport/internal/ems/dialect"
 	"sallyport/internal/ems/rla"
 	"sallyport/internal/verdict"
 )
-
-func dialectNames() string {
-	var names []string
-	for _, k := range dialect.Kinds() {
-		names = append(names, string(k))
-	}
-	return strings.Join(names, ", ")
-}
 
 type exportCmd struct {
 	anElection

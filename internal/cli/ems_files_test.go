@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sallyport/internal/ems/dialect"
 	"sallyport/internal/testelection"
 	"sallyport/internal/testtool"
 )
@@ -197,5 +198,15 @@ func TestReportsAreGivenOut(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.part")); len(left) > 0 {
 		t.Errorf("%v was left", left)
+	}
+}
+
+// The help of 'import' names every dialect.
+func TestEveryDialectIsNamed(t *testing.T) {
+	help := strings.Join(strings.Fields(call(t, "ems", "import", "--help").out), " ")
+	for _, k := range dialect.Kinds() {
+		if !strings.Contains(help, string(k)) {
+			t.Errorf("%s is not named", k)
+		}
 	}
 }

@@ -28,7 +28,7 @@ import (
 type importCmd struct {
 	Path      string   `arg:"" help:"A ballot definition, a report of cast vote records (NIST, JSON or XML), or a vendor's export: a file or a folder."`
 	Election  string   `help:"The election that the records belong to; not needed when the database holds only one." placeholder:"ID"`
-	Dialect   string   `help:"The vendor's format, when it is not recognised: ${dialects}." placeholder:"NAME"`
+	Dialect   string   `help:"The vendor's format, when it is not recognised: dominion-csv, dominion-json, ess, hart, clearballot or votingworks." placeholder:"NAME"`
 	Lenient   bool     `help:"Accept reports that are near the NIST standard, in ways that have a name, and list each."`
 	Mapping   string   `help:"JSON file that says which contests, choices, precincts and styles an export means." placeholder:"FILE"`
 	RandomIDs bool     `name:"random-ids" help:"Give every ballot a random identifier: needed where the export's own reveal the order of casting."`

@@ -138,6 +138,10 @@ func ballots(r *results.Results, s *tally.Subtotals, d *model.Definition) {
 			kind = countItemType(k.Method)
 		}
 		u := at[d.Precincts[k.Precinct].ID]
+		if i := slices.IndexFunc(u.Ballots, func(b results.Ballots) bool { return b.Type == kind }); i >= 0 {
+			u.Ballots[i].Count += s.Cast(k)
+			continue
+		}
 		u.Ballots = append(u.Ballots, results.Ballots{Type: kind, Count: s.Cast(k)})
 	}
 }
@@ -176,11 +180,24 @@ func contest(v *election.Valid, n int, t *tally.Contest) results.Contest {
 		if len(p.Methods) == 0 {
 			x.Lines = append(x.Lines, line(p.ID, results.Total, &p.Counts))
 		}
+		from := len(x.Lines)
 		for i := range p.Methods {
-			x.Lines = append(x.Lines, line(p.ID, countItemType(p.Methods[i].Method), &p.Methods[i].Counts))
+			x.Lines = merged(x.Lines, from, line(p.ID, countItemType(p.Methods[i].Method), &p.Methods[i].Counts))
 		}
 	}
 	return x
+}
+
+// merged appends a line of a unit whose lines begin at from, or adds it to the one
+// of its type: batches that do not say a method are reported with those of "other".
+func merged(list []results.Line, from int, l results.Line) []results.Line {
+	for i := from; i < len(list); i++ {
+		if list[i].Type == l.Type {
+			list[i].Add(&l)
+			return list
+		}
+	}
+	return append(list, l)
 }
 
 func line(unit, kind string, n *tally.Counts) results.Line {

@@ -118,6 +118,8 @@ func (w *workbook) failed(err error) error {
 		return err
 	case errors.As(err, &syn):
 		return broken(w.where(), ruleXML, "this is not well-formed XML")
+	case strings.HasPrefix(err.Error(), "xml: "): // another version, or encoding
+		return broken(w.where(), ruleXML, "this is not XML 1.0 in UTF-8")
 	}
 	return w.files.failed(w.where(), err)
 }

@@ -150,9 +150,9 @@ func FuzzUnpack(f *testing.F) {
 			}
 			return
 		}
-		// Positions of one option may stand in any order in foreign bytes.
+		// Ballots of the first form are packed in the second one from then on.
 		packed := b.Pack(nil)
-		if len(packed) != len(data) {
+		if data[0] == 2 && !bytes.Equal(packed, data) {
 			t.Errorf("%x became %x", data, packed)
 		}
 		if err := d.Unpack(&b, packed); err != nil || !bytes.Equal(b.Pack(nil), packed) {

@@ -139,51 +139,23 @@ func (s *Store) settle(ctx context.Context) {
 
 // insert writes the ballots of a load in the order of their identifiers.
 func (s *Store) insert(ctx context.Context, tx *sql.Tx, p *Package, election int64, l *Load, by Counting) error {
-	batches, first, err := addBatches(ctx, tx, p.No, l.batches)
+	x, err := newInserter(ctx, tx, p, election, l, by)
 	if err != nil {
 		return err
 	}
-	put, err := tx.PrepareContext(ctx, "INSERT INTO ballot (election, id, batch, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
-	if err != nil {
+	if err := l.sorted(x.add); err != nil {
 		return err
 	}
-	defer put.Close()
-	content := newContent()
-	var last []byte
-	seen := false
-	err = l.sorted(func(r Row) error {
-		if seen && bytes.Equal(last, r.ID) {
-			return &Conflict{ID: string(r.ID), Within: true}
-		}
-		last, seen = append(last[:0], r.ID...), true
-		res, err := put.ExecContext(ctx, election, string(r.ID), batches[r.Batch], r.Content)
-		if err != nil {
-			return err
-		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if n == 1 {
-			content.ballot(r.ID, batches[r.Batch]-first, r.Content)
-			return nil
-		}
-		p.Known++
-		if err := same(ctx, tx, election, r, l.batches[r.Batch], by); err != nil {
-			return err
-		}
-		return by.Known(r)
-	})
-	if err != nil {
+	if err := x.flush(); err != nil {
 		return err
 	}
-	if err := count(ctx, tx, election, by, batches); err != nil {
+	if err := count(ctx, tx, election, by, x.batches); err != nil {
 		return err
 	}
 	for _, i := range sortedBatches(l.batches) {
-		content.batch(batches[i]-first, l.batches[i])
+		x.content.batch(x.batches[i]-x.first, l.batches[i])
 	}
-	p.Content = content.sum()
+	p.Content = x.content.sum()
 	return nil
 }
 

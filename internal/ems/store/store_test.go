@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -317,5 +318,51 @@ func TestAFactOnOldGroundIsRefused(t *testing.T) {
 	}
 	if f, err := s.AddFact(ctx, Fact{Election: "e", Kind: "draft", Key: "other", Document: []byte("{}")}, 0); err != nil || f.No != 3 {
 		t.Errorf("%+v %v", f, err)
+	}
+}
+
+// known counts the ballots that it is told of.
+type known struct {
+	counting
+	ids map[string]bool
+}
+
+func (k known) Known(r Row) error { k.ids[string(r.ID)] = true; return nil }
+
+// Of a superset that mixes ballots that are held with new ones, the new ones are
+// stored and the others are told, each once, whatever runs they come in.
+func TestASupersetBringsWhatIsNew(t *testing.T) {
+	s, _ := fresh(t)
+	var all, some []string
+	for i := range 500 {
+		id := fmt.Sprintf("%04d", i)
+		all = append(all, id)
+		if i%3 == 0 || i > 200 && i < 300 {
+			some = append(some, id)
+		}
+	}
+	if _, err := add(t, s, 2, 1<<20, some...); err != nil {
+		t.Fatal(err)
+	}
+	l := s.NewLoad()
+	defer l.Close()
+	for _, id := range all {
+		if err := l.Add(Row{ID: []byte(id), Batch: l.Batch(Batch{Device: "device", ID: id[:1]}), Content: []byte("content of " + id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := known{ids: map[string]bool{}}
+	p, err := s.AddBallots(context.Background(), Package{Digest: [32]byte{3}, ID: "3", Kind: "c", ElectionID: "e"}, l, k)
+	if err != nil || p.Ballots != int64(len(all)) || p.Known != int64(len(some)) || len(k.ids) != len(some) {
+		t.Fatalf("%+v, %d told, %d were held: %v", p, len(k.ids), len(some), err)
+	}
+	for _, id := range some {
+		if !k.ids[id] {
+			t.Errorf("%s was held, and is not told", id)
+		}
+	}
+	have, err := ids(t, s) // every package's digest is compared
+	if err != nil || !slices.Equal(have, all) {
+		t.Errorf("%d ballots, %v", len(have), err)
 	}
 }

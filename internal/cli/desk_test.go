@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sallyport/internal/ems"
+	"sallyport/internal/testoffice"
 	"sallyport/internal/testtool"
 )
 
@@ -510,20 +511,37 @@ func TestProgramming(t *testing.T) {
 	if err != nil || !strings.Contains(string(sheet), p["ballot_hash_code"].(string)) {
 		t.Errorf("%v: %s", err, sheet)
 	}
+}
+
+// The folder is sealed by the command that is printed, and an EMS station takes it.
+func TestProgrammingIsSealedAndTaken(t *testing.T) {
 	o := office(t)
+	s, err := o.Join("takes-programming", "ems", testoffice.ElectionID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := filepath.Join(t.TempDir(), "desk.db")
+	if r := call(t, "ems", "create", db); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	desk := func(args ...string) map[string]any {
+		r := call(t, append([]string{"--json", "ems", "--db", db}, args...)...)
+		if r.status != 0 {
+			t.Fatalf("%v: %+v", args, r)
+		}
+		return document(t, r.out)
+	}
+	desk("new", "--from", o.Small("definition.json"), "--who", "clerk", "--why", "from the county")
+	p := desk("programming", testoffice.ElectionID, "--out", filepath.Join(t.TempDir(), "programming"), "--device", "DS-1")
 	args := strings.Fields(strings.TrimPrefix(p["seal"].(string), "sallyport "))
+	image := filepath.Join(t.TempDir(), "programming.img")
 	args[slices.Index(args, "STATION")] = "*"
-	i := slices.Index(args, "--image")
-	args = slices.Replace(args, i, i+2, "--dry-run")
-	if r := at(t, o.Source, args...); r.status != 1 || !strings.Contains(r.err, "does not allow this station") {
-		t.Errorf("the station may not seal ballot packages, and all else is well: %+v", r)
+	args[slices.Index(args, "programming.img")] = image
+	if r := at(t, o.Source, append(args, "--stream", "programming")...); r.status != 0 {
+		t.Fatalf("%v: %+v", args, r)
 	}
-	for _, flag := range []string{"--election", "--definition"} {
-		i := slices.Index(args, flag)
-		args = slices.Delete(args, i, i+2)
-	}
-	args[slices.Index(args, "ballot-package")] = "media-set" // which it may
-	if r := at(t, o.Source, args...); r.status != 0 || !strings.Contains(r.out, "proofs/style-1-OAK.pdf") {
+	r := at(t, s, "--json", "intake", image)
+	if r.status != 0 || document(t, r.out)["verdict"] != "accepted" {
 		t.Errorf("%+v", r)
 	}
 }

@@ -97,7 +97,7 @@ func (o *Office) Found() (trust string, err error) {
 	return o.enrol(o.Authority, o.rootFile(), o.bundleFile(), map[*Station]string{o.Source: sourceKinds, o.EMS: "results-report,log-export"})
 }
 
-const sourceKinds = "election-definition,cvr-export,media-set"
+const sourceKinds = "election-definition,ballot-package,cvr-export,media-set"
 
 // enrol founds an authority, has it enrol the stations for the kinds of package
 // and installs its bundle in each. It returns what the last one shows of it.

@@ -15,7 +15,7 @@ func TestShowOfADraft(t *testing.T) {
 	must(t, o.Elsewhere, "authority", "reissue", "--image", draft)
 	must(t, o.Elsewhere, "trust", "root", "--out", root)
 	shown := must(t, o.Elsewhere, "authority", "show", "draft.dsse.json", "--medium", draft)
-	for _, words := range []string{"stranger", "may seal cvr-export, election-definition", "signed by elsewhere; 0 signatures missing", "to be compared by the holders: "} {
+	for _, words := range []string{"stranger", "may seal ballot-package, cvr-export, election-definition", "signed by elsewhere; 0 signatures missing", "to be compared by the holders: "} {
 		if !strings.Contains(shown, words) {
 			t.Errorf("%q is not in\n%s", words, shown)
 		}

@@ -44,11 +44,8 @@ var ErrGroup = errors.New("a tally cannot be broken down by that")
 func (c *Core) Breakdown(ctx context.Context, electionID, by string) ([]Group, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, v, err := c.must(ctx, electionID)
+	_, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return nil, err
 	}
 	d := v.Compiled()

@@ -142,11 +142,8 @@ func (c *Core) Tally(ctx context.Context, electionID string) (*Tally, error) {
 }
 
 func (c *Core) tally(ctx context.Context, electionID string) (*Tally, error) {
-	e, v, err := c.must(ctx, electionID)
+	e, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return nil, err
 	}
 	t, _, err := c.recount(ctx, e, v.Compiled(), nil)
@@ -274,11 +271,8 @@ func (c *Core) Totals(ctx context.Context, electionID string) (*Tally, error) {
 }
 
 func (c *Core) totals(ctx context.Context, electionID string) (*Tally, error) {
-	e, v, err := c.must(ctx, electionID)
+	e, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return nil, err
 	}
 	d := v.Compiled()

@@ -1,6 +1,9 @@
 // Package ems is the core of an election management system as a library: it
 // takes packages of election data (NIST SP 1500-20 ballot definitions, NIST SP
-// 1500-103 cast vote records), keeps them in one database, and tallies them.
+// 1500-103 cast vote records), keeps them in one database with what people
+// decide about them, tallies them, and gives out results when the polls are
+// closed. A desk's core takes files that are given by hand as well, and its
+// results say so.
 // It is not a judge of where a package came from: signatures, trust, freshness
 // and media are the caller's business, and the caller hands over only what was
 // verified. The content of a package is foreign all the same: everything in it

@@ -40,11 +40,8 @@ func (c *Core) Compiled(ctx context.Context, electionID string) (*model.Definiti
 func (c *Core) WriteRecords(ctx context.Context, electionID string, w io.Writer, enc cdf.Encoding) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, v, err := c.must(ctx, electionID)
+	e, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return err
 	}
 	source, _, err := c.docs.ReadDocument(ctx, "definition of "+electionID, bytes.NewReader(e.Definition), cdf.ReadOptions{Format: cdf.BD})
@@ -66,11 +63,8 @@ func (c *Core) WriteRecords(ctx context.Context, electionID string, w io.Writer,
 func (c *Core) Ballots(ctx context.Context, electionID string, each func(*model.Ballot) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, v, err := c.must(ctx, electionID)
+	_, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return err
 	}
 	return c.ballots(ctx, electionID, v.Compiled(), each)
@@ -123,11 +117,8 @@ type BatchCount struct {
 func (c *Core) Batches(ctx context.Context, electionID string) ([]BatchCount, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, v, err := c.must(ctx, electionID)
+	_, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return nil, err
 	}
 	subs, err := c.subtotals(ctx, electionID, v.Compiled())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sallyport/internal/ems/election"
+	"sallyport/internal/ems/store"
 )
 
 // ErrPollsOpen means that the polls may still be open: no totals are given
@@ -30,6 +31,16 @@ func (c *Core) ClosePolls(ctx context.Context, electionID string, by By) error {
 	}
 	_, err := c.store.AddFact(ctx, c.fact(electionID, factPolls, "", []byte(`{"closed":true}`), by), -1)
 	return err
+}
+
+// over is must for whoever is going to be told votes: [ErrPollsOpen] while the
+// polls may be open.
+func (c *Core) over(ctx context.Context, electionID string) (store.Election, *election.Valid, error) {
+	e, v, err := c.must(ctx, electionID)
+	if err == nil {
+		err = c.closed(ctx, v, electionID)
+	}
+	return e, v, err
 }
 
 // closed returns [ErrPollsOpen] unless totals may be given: the polls were said

@@ -30,11 +30,8 @@ func (c *Core) Results(ctx context.Context, electionID string) (*results.Results
 }
 
 func (c *Core) results(ctx context.Context, electionID string) (*results.Results, error) {
-	e, v, err := c.must(ctx, electionID)
+	e, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return nil, err
 	}
 	d := v.Compiled()

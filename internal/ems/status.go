@@ -86,11 +86,8 @@ func (c *Core) SetStatus(ctx context.Context, electionID string, to results.Stat
 }
 
 func (c *Core) setStatus(ctx context.Context, electionID string, to results.Status, by By, approver string) (StatusChange, error) {
-	e, v, err := c.must(ctx, electionID)
+	e, v, err := c.over(ctx, electionID)
 	if err != nil {
-		return StatusChange{}, err
-	}
-	if err := c.closed(ctx, v, electionID); err != nil {
 		return StatusChange{}, err
 	}
 	from, sequence, err := c.status(ctx, electionID)

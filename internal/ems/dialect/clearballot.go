@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"context"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -9,17 +8,9 @@ import (
 
 const clearBallotColumns = "|RowNumber|BoxID|BoxPosition|BallotID|PrecinctID|BallotStyleID|PrecinctStyleName|ScanComputerName|Status|Remade|"
 
-type clearBallot struct {
-	fsys  fs.FS
-	path  string
-	notes *notes
-}
-
 func openClearBallot(fsys fs.FS, path string, n *notes) (reader, error) {
-	return &clearBallot{fsys, path, n}, nil
+	return &csvReader{fsys, path, n, func(t *table) (csvSheet, error) { return clearBallotHeader(t) }}, nil
 }
-
-func (c *clearBallot) close() error { return nil }
 
 type clearBallotSheet struct {
 	*grid
@@ -27,18 +18,9 @@ type clearBallotSheet struct {
 	width int
 }
 
-func (c *clearBallot) open() (*clearBallotSheet, error) {
-	t, err := openTable(c.fsys, c.path, c.notes)
-	if err != nil {
-		return nil, err
-	}
-	s, err := clearBallotHeader(t)
-	if err != nil {
-		t.close()
-		return nil, err
-	}
-	return s, nil
-}
+func (s *clearBallotSheet) cells() int { return s.width }
+
+func (s *clearBallotSheet) describe(c *Catalogue) { c.Contests = s.contests }
 
 func clearBallotHeader(t *table) (*clearBallotSheet, error) {
 	head, err := t.must("its header")
@@ -136,38 +118,6 @@ func clearBallotChoice(t *table, column int, heading string) (clearBallotColumn,
 		return h, t.broken(column+1, ruleContestHeader, "a contest or choice has no name")
 	}
 	return h, nil
-}
-
-func (c *clearBallot) catalogue(ctx context.Context) (*Catalogue, error) {
-	sv := newSurvey()
-	cat := &Catalogue{}
-	err := c.each(ctx, func(s *clearBallotSheet) { cat.Contests = s.contests },
-		func(b *Ballot) error { return sv.add(b, c.path) })
-	if err != nil {
-		return nil, err
-	}
-	sv.into(cat)
-	return cat, nil
-}
-
-func (c *clearBallot) ballots(ctx context.Context, emit func(*Ballot) error) error {
-	return c.each(ctx, func(*clearBallotSheet) {}, emit)
-}
-
-func (c *clearBallot) each(ctx context.Context, head func(*clearBallotSheet), emit func(*Ballot) error) error {
-	s, err := c.open()
-	if err != nil {
-		return err
-	}
-	defer s.table.close()
-	head(s)
-	return s.table.rows(ctx, s.width, func(cells []string) error {
-		b, err := s.ballot(cells)
-		if err != nil {
-			return err
-		}
-		return emit(b)
-	})
 }
 
 func (s *clearBallotSheet) ballot(cells []string) (*Ballot, error) {

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"context"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -16,17 +15,9 @@ const (
 // voteFor is how Dominion writes the votes allowed into a contest's heading.
 var voteFor = regexp.MustCompile(`^(.+?)\s*\(Vote For=(\d+)\)$`)
 
-type dominionCSV struct {
-	fsys  fs.FS
-	path  string
-	notes *notes
-}
-
 func openDominionCSV(fsys fs.FS, path string, n *notes) (reader, error) {
-	return &dominionCSV{fsys, path, n}, nil
+	return &csvReader{fsys, path, n, func(t *table) (csvSheet, error) { return dominionHeader(t) }}, nil
 }
-
-func (d *dominionCSV) close() error { return nil }
 
 // dominionSheet is a file whose header was read.
 type dominionSheet struct {
@@ -37,18 +28,9 @@ type dominionSheet struct {
 	lines    [dominionHead]int // where the header's records begin
 }
 
-func (d *dominionCSV) open() (*dominionSheet, error) {
-	t, err := openTable(d.fsys, d.path, d.notes)
-	if err != nil {
-		return nil, err
-	}
-	s, err := dominionHeader(t)
-	if err != nil {
-		t.close()
-		return nil, err
-	}
-	return s, nil
-}
+func (s *dominionSheet) cells() int { return s.width }
+
+func (s *dominionSheet) describe(c *Catalogue) { c.Election, c.Contests = s.election, s.contests }
 
 func dominionHeader(t *table) (*dominionSheet, error) {
 	s := &dominionSheet{grid: &grid{table: t}}
@@ -147,38 +129,6 @@ func dominionContest(t *table, column int, heading string) (Contest, error) {
 		return Contest{}, t.broken(column+1, ruleVotesAllowed, "the votes allowed must be 1 to %d", maxVotes)
 	}
 	return Contest{Name: m[1], VotesAllowed: n}, nil
-}
-
-func (d *dominionCSV) catalogue(ctx context.Context) (*Catalogue, error) {
-	sv := newSurvey()
-	cat := &Catalogue{}
-	err := d.each(ctx, func(s *dominionSheet) { cat.Election, cat.Contests = s.election, s.contests },
-		func(b *Ballot) error { return sv.add(b, d.path) })
-	if err != nil {
-		return nil, err
-	}
-	sv.into(cat)
-	return cat, nil
-}
-
-func (d *dominionCSV) ballots(ctx context.Context, emit func(*Ballot) error) error {
-	return d.each(ctx, func(*dominionSheet) {}, emit)
-}
-
-func (d *dominionCSV) each(ctx context.Context, head func(*dominionSheet), emit func(*Ballot) error) error {
-	s, err := d.open()
-	if err != nil {
-		return err
-	}
-	defer s.table.close()
-	head(s)
-	return s.table.rows(ctx, s.width, func(cells []string) error {
-		b, err := s.ballot(cells)
-		if err != nil {
-			return err
-		}
-		return emit(b)
-	})
 }
 
 func (s *dominionSheet) ballot(cells []string) (*Ballot, error) {

@@ -1,8 +1,9 @@
-// Package store keeps elections, packages and packed ballots in one SQLite
-// database. It knows nothing of file formats and counts nothing. What it is
+// Package store keeps elections, packages, packed ballots, subtotals and what
+// people decided in one SQLite database. It knows nothing of file formats and
+// counts nothing. What it is
 // given was checked; what it reads back is checked again, because a disk can
 // lie: each package has a digest of what it brought, and reading the ballots
-// of an election compares them all.
+// of an election compares them all; what people decided is a chain.
 //
 // The database reveals no order in which ballots were cast: they are inserted
 // sorted by identifier, into a table without row numbers or times, whatever

@@ -1,6 +1,7 @@
 // Package tally counts ballots into exact integers and checks that nothing was
 // lost or invented on the way: votesAllowed × ballots = votes + undervotes +
-// overvotes, for every contest, in every precinct and every batch. It reads no
+// overvotes, for every contest, in every precinct with every voting method, in
+// every ballot style and every batch, each counted by itself. It reads no
 // files and no database; the ballots it is given were checked against the
 // definition before.
 package tally

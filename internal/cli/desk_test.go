@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"sallyport/internal/ems"
-	"sallyport/internal/testoffice"
 	"sallyport/internal/testtool"
 )
 
@@ -49,7 +48,7 @@ func begun(t *testing.T, set string) *workdesk {
 
 func (d *workdesk) file(name string) string { return filepath.Join(d.dir, name) }
 
-func (d *workdesk) by() []string { return []string{"--who", "Ann Bell", "--why", "test"} }
+func (d *workdesk) by() []string { return []string{"--who", "county clerk", "--why", "test"} }
 
 // ask runs a command of the desk with JSON, and returns the one document.
 func (d *workdesk) ask(status int, args ...string) map[string]any {
@@ -110,8 +109,8 @@ func TestDeskFromTablesToSignOff(t *testing.T) {
 			if r := d.do(append([]string{"deck", "compare"}, test...)...); r["passed"] != true || r["records"] == nil {
 				t.Fatalf("%v", r)
 			}
-			d.ask(2, append([]string{"deck", "sign", "--who", "Ann Bell", "--second", "ann  bell"}, test...)...)
-			signed := d.do(append([]string{"deck", "sign", "--who", "Ann Bell", "--second", "Bob Cole"}, test...)...)
+			d.ask(2, append([]string{"deck", "sign", "--who", "county clerk", "--second", "county  CLERK"}, test...)...)
+			signed := d.do(append([]string{"deck", "sign", "--who", "county clerk", "--second", "deputy clerk"}, test...)...)
 			if signed["definition_sha256"] != before["sha256"] || signed["ballot_hash"] != before["ballot_hash"] {
 				t.Errorf("signed off is %v, the definition is %v", signed, before)
 			}
@@ -374,7 +373,7 @@ func TestComparisonFindsWhatWasMiscounted(t *testing.T) {
 		if r["passed"] != false || len(totals) == 0 || len(records) != 1 {
 			t.Errorf("%s: %d differences of totals, %d of records", name, len(totals), len(records))
 		}
-		d.ask(1, "deck", "sign", primary, dir, "--test-db", db, "--who", "Ann Bell", "--second", "Bob Cole")
+		d.ask(1, "deck", "sign", primary, dir, "--test-db", db, "--who", "county clerk", "--second", "deputy clerk")
 		if out := d.say(1, "deck", "compare", primary, dir, "--test-db", db); !strings.Contains(out, "NOT PASSED") {
 			t.Error(out)
 		}
@@ -483,93 +482,6 @@ func TestImportedDefinitionIsTested(t *testing.T) {
 	}
 	if s := d.say(0, "deck", "status", primary); !strings.Contains(s, "draft 2 is another definition") {
 		t.Error(s)
-	}
-}
-
-// The programming folder holds what it says and is one that can be sealed.
-func TestProgramming(t *testing.T) {
-	d := begun(t, "maple-primary-csv")
-	out := d.file("programming")
-	p := d.do("programming", primary, "--out", out, "--device", "DS-1", "--device", "DS-2")
-	data, err := os.ReadFile(filepath.Join(out, "hashes.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := document(t, string(data))
-	n := 0
-	for _, f := range listed["files"].([]any) {
-		x := f.(map[string]any)
-		if sum(t, filepath.Join(out, x["path"].(string))) != x["sha256"] {
-			t.Errorf("%v", x)
-		}
-		n++
-	}
-	if n < 40 || len(listed["styles"].([]any)) != 11 || listed["definition_sha256"] != sum(t, filepath.Join(out, "definition.json")) || listed["ballot_hash"] != p["ballot_hash"] {
-		t.Errorf("%d files: %v", n, listed)
-	}
-	sheet, err := os.ReadFile(filepath.Join(out, "devices/DS-2.txt"))
-	if err != nil || !strings.Contains(string(sheet), p["ballot_hash_code"].(string)) {
-		t.Errorf("%v: %s", err, sheet)
-	}
-}
-
-// The folder is sealed by the command that is printed, and an EMS station takes it.
-func TestProgrammingIsSealedAndTaken(t *testing.T) {
-	o := office(t)
-	s, err := o.Join("takes-programming", "ems", testoffice.ElectionID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := filepath.Join(t.TempDir(), "desk.db")
-	if r := call(t, "ems", "create", db); r.status != 0 {
-		t.Fatalf("%+v", r)
-	}
-	desk := func(args ...string) map[string]any {
-		r := call(t, append([]string{"--json", "ems", "--db", db}, args...)...)
-		if r.status != 0 {
-			t.Fatalf("%v: %+v", args, r)
-		}
-		return document(t, r.out)
-	}
-	desk("new", "--from", o.Small("definition.json"), "--who", "clerk", "--why", "from the county")
-	p := desk("programming", testoffice.ElectionID, "--out", filepath.Join(t.TempDir(), "programming"), "--device", "DS-1")
-	args := strings.Fields(strings.TrimPrefix(p["seal"].(string), "sallyport "))
-	image := filepath.Join(t.TempDir(), "programming.img")
-	args[slices.Index(args, "STATION")] = "*"
-	args[slices.Index(args, "programming.img")] = image
-	if r := at(t, o.Source, append(args, "--stream", "programming")...); r.status != 0 {
-		t.Fatalf("%v: %+v", args, r)
-	}
-	r := at(t, s, "--json", "intake", image)
-	if r.status != 0 || document(t, r.out)["verdict"] != "accepted" {
-		t.Errorf("%+v", r)
-	}
-}
-
-// A proof holds every text of its style, and can be printed and seen.
-func TestProofs(t *testing.T) {
-	d := begun(t, "maple-general-csv")
-	if out := d.say(1, "proof", general, "--out", d.file("p")); !strings.Contains(out, "zh-Hans") || !strings.Contains(out, "--font") {
-		t.Errorf("a character that no font has: %s", out)
-	}
-	d.do("proof", general, "--out", d.file("p"), "--language", "es", "--language", "en", "--style", "1", "--style", "4")
-	text := string(testtool.Run(t, "pdftotext", filepath.Join(d.file("p"), "style-4.pdf"), "-"))
-	for _, want := range []string{"PROOF — NOT A BALLOT", "Style 4", "Harbor B", "Elección general del condado de Maple", "Candidate 1 / Candidate 2", "Partido del Roble", "Vote por uno", "Measure A: School Bonds", "Candidato por escrito"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the proof does not say %q:\n%s", want, text)
-		}
-	}
-	if strings.Contains(text, "Representative, District 1") {
-		t.Error("a contest of another district stands on the proof")
-	}
-	for _, name := range []string{"style-4.html", "style-4.txt", "index.html"} {
-		data, err := os.ReadFile(filepath.Join(d.file("p"), name))
-		if err != nil || !strings.Contains(string(data), "NOT A BALLOT") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(d.file("p"), "style-2.html")); err == nil {
-		t.Error("a style that was not asked for")
 	}
 }
 

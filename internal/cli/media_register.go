@@ -420,7 +420,7 @@ func (mediaSealCmd) Help() string {
 func (mediaHandoverCmd) Help() string {
 	return `Look at the seal, if there is one, and give its number. When it is broken, missing or another one say so: from then on nothing is read from the medium until it is sanitised. Where the configuration wants two custodians, name two people.
 
-    sallyport media handover P-12 --from "Ann Bell" --to "Carl Dunn" \
+    sallyport media handover P-12 --from "county clerk" --to "courier" \
         --seal-number 004711 --place "Town hall"
     sallyport media handover P-12 --to "Eve Fox" --to "Guy Hill" --seal-number 004711
     sallyport media handover P-12 --to "Eve Fox" --seal-broken
